@@ -1,0 +1,53 @@
+"""A research workbench for digital twins: declare a physical model once, and everything else follows from it.
+
+1. declare: a subclass of `wb.Ode` names states, parameters with priors, inputs and outputs with noise, all with units.
+2. simulate: `wb.simulate(model, times)` solves it, for one set of parameters or for many draws in parallel.
+3. calibrate: `wb.calibrate(model, data)` gives a Bayesian posterior; `wb.to_pymc` gives the PyMC model behind it.
+4. forecast: `wb.forecast(calibration, times)` says what the sensors will read, with honest uncertainty.
+5. report: `wb.run_notebook(name, parameters, output=...)` runs a parameterized notebook into a report that opens anywhere.
+
+Results are `xarray` datasets that carry units, long names and the model they came from.
+"""
+
+import importlib
+import importlib.metadata
+from typing import Any
+
+_HOMES = {
+    "workbench.base": ("errors", "units"),
+    "workbench.declare": ("math", "noise", "prior"),
+    "workbench.declare.model": ("Ode",),
+    "workbench.declare.quantity": ("Input", "Output", "Parameter", "State"),
+    "workbench.simulate.run": ("simulate",),
+    "workbench.calibrate.posterior": ("calibrate", "to_pymc"),
+    "workbench.calibrate.calibration": ("Calibration",),
+    "workbench.forecast.propagate": ("forecast",),
+    "workbench.twin": ("Twin",),
+    "workbench": ("report",),
+    "workbench.report.notebook": ("run_notebook",),
+    "workbench.report.sweep": ("sweep",),
+    "workbench.report.annotations": ("check_parameters",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = {"errors", "units", "math", "noise", "prior", "report"}
+
+__all__ = [*_HOME, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("twin-workbench")
+    if name not in _HOME:
+        from workbench.base.errors import unknown
+
+        raise AttributeError(unknown("name", name, _HOME, "workbench"))
+    home = _HOME[name]
+    found = (
+        importlib.import_module(f"{home}.{name}") if name in _MODULES else getattr(importlib.import_module(home), name)
+    )
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME]

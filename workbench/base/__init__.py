@@ -1,0 +1,1 @@
+"""What every room stands on: errors, units and the names of dimensions. No physics, no heavy imports."""

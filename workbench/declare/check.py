@@ -1,0 +1,151 @@
+"""What is refused when a model is born: a dry run of start, rhs and observe."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from workbench.base import units
+from workbench.base.errors import DeclarationError, unknown
+from workbench.declare.probe import Context, Names, Symbol, UsesPyTensor, balance
+
+if TYPE_CHECKING:
+    from workbench.declare.model import Ode
+
+_ARGUMENTS = {"rhs": ["t", "x", "u", "p"], "observe": ["t", "x", "u", "p"], "start": ["p"]}
+
+
+def check(model: "Ode") -> None:
+    """Run the model's equations on symbols that carry units; DeclarationError for the first mistake found."""
+    for method, arguments in _ARGUMENTS.items():
+        got = list(inspect.signature(getattr(model, method)).parameters)
+        if len(got) != len(arguments):
+            wanted = ", ".join(["self", *arguments])
+            raise DeclarationError(
+                f"{model.name}: got {method}({', '.join(['self', *got])}); expected {method}({wanted})"
+            )
+    read: set[str] = set()
+    try:
+        starts = _run(model, "start", read)
+        _check_starts(model, starts, read)
+        rates = _run(model, "rhs", read)
+        _check_result(model, "rhs", rates, model.states, _rate_unit(model))
+        outputs = _run(model, "observe", read)
+        _check_result(model, "observe", outputs, model.outputs, lambda name: units.parse(model.outputs[name].unit))
+    except UsesPyTensor:
+        _check_by_trace(model)
+        return
+    _check_unused(model, read)
+
+
+def _check_by_trace(model: "Ode") -> None:
+    """Names and shapes of equations that call PyTensor directly; their units cannot be known."""
+    from workbench.declare.trace import trace
+
+    trace(model)
+
+
+def _run(model: "Ode", method: str, read: set[str]) -> Any:
+    context = Context(f"{model.name}.{method}", read)
+
+    def symbols(quantities: Mapping[str, Any], prefix: str) -> dict[str, Symbol]:
+        return {n: Symbol(_unit(q.unit), f"{prefix}.{n}", context) for n, q in quantities.items()}
+
+    p = Names("parameter", symbols(model.parameters, "p"), context)
+    if method == "start":
+        return model.start(p)
+    continuous = {n: q for n, q in model.inputs.items() if q.kind != "impulse"}
+    t = Symbol(units.parse(model.time_unit), "t", context)
+    x = Names("state", symbols(model.states, "x"), context)
+    u = Names("input", symbols(continuous, "u"), context)
+    return getattr(model, method)(t, x, u, p)
+
+
+def _unit(text: str) -> Any:
+    return units.parse(text)
+
+
+def _rate_unit(model: "Ode") -> Callable[[str], Any]:
+    """Unit of each derivative; a degree Celsius counts as a kelvin."""
+    return lambda name: units.parse(model.states[name].unit) / units.parse(model.time_unit)
+
+
+def _check_starts(model: "Ode", starts: Any, read: set[str]) -> None:
+    _check_result(model, "start", starts, model.states, lambda n: units.parse(model.states[n].unit), some=True)
+    for name, state in model.states.items():
+        if state.start is None and name not in starts:
+            raise DeclarationError(
+                f"{model.name}.{name}: got no start; expected start= a number, a parameter's name or a prior, or start(self, p)"
+            )
+        if state.start is not None and name in starts:
+            raise DeclarationError(
+                f"{model.name}.{name}: got a start in the state and in start(self, p); expected one of them"
+            )
+        if isinstance(state.start, str):
+            read.add(state.start)
+            parameter = model.parameters[state.start]
+            symbol = Symbol(_unit(parameter.unit), state.start, Context(f"{model.name}.{name}.start", read))
+            balance(symbol, units.parse(state.unit), f"{state.start!r}", f"{state.unit}")
+            _check_start_bounds(model, name, parameter)
+
+
+def _check_start_bounds(model: "Ode", name: str, parameter: Any) -> None:
+    from workbench.declare.quantity import _check_value
+
+    what = f"start {parameter.name!r} with"
+    where, bounds = f"{model.name}.{name}", model.states[name].bounds
+    _check_value(parameter.prior if parameter.prior is not None else parameter.value, bounds, where=where, what=what)
+
+
+def _check_result(
+    model: "Ode", method: str, result: Any, wanted: Mapping[str, Any], unit: Callable[[str], Any], *, some: bool = False
+) -> None:
+    """Refuse a result that is not a dict of scalars with exactly the wanted names, in the wanted units."""
+    where = f"{model.name}.{method}"
+    kind = "output" if method == "observe" else "state"
+    if not isinstance(result, Mapping):
+        shape = f"{type(result).__name__}" + (f" of {len(result)}" if hasattr(result, "__len__") else "")
+        raise DeclarationError(f"{where}: got {shape}; expected a dict with the names {', '.join(map(repr, wanted))}")
+    for name, value in result.items():
+        if name not in wanted:
+            raise DeclarationError(unknown(kind, str(name), wanted, where))
+        if isinstance(value, Symbol):
+            balance(value, unit(name), f"{name!r} = {value.text}", f"{unit(name):~P}")
+        elif type(value).__module__.startswith("pytensor"):
+            raise UsesPyTensor
+        elif (
+            getattr(value, "shape", ()) != ()
+            or isinstance(value, str | list | tuple)
+            or not hasattr(value, "__float__")
+        ):
+            shape = getattr(value, "shape", None) or (f"({len(value)},)" if hasattr(value, "__len__") else "none")
+            raise DeclarationError(
+                f"{where}: got {type(value).__name__} of shape {shape} for {name!r}; expected a scalar (shape ())"
+            )
+    missing = [name for name in wanted if name not in result]
+    if missing and not some:
+        what = "derivative of state" if method == "rhs" else kind
+        raise DeclarationError(
+            f"{where}: got no {what} {missing[0]!r}; expected one for each of {', '.join(map(repr, wanted))}"
+        )
+
+
+def _check_unused(model: "Ode", read: set[str]) -> None:
+    continuous = {n: q for n, q in model.inputs.items() if q.kind != "impulse"}
+    for kind, names in (("parameter", model.parameters), ("input", continuous)):
+        for name in names:
+            if name not in read:
+                raise DeclarationError(
+                    f"{model.name}: got {kind} {name!r}, which no equation uses; expected it in rhs, observe or a start "
+                    "(or not declared)"
+                )
+    for name, quantity in model.inputs.items():
+        if quantity.into is None:
+            continue
+        state = model.states[quantity.into]
+        symbol = Symbol(_unit(quantity.unit), name, Context(f"{model.name}.{name}", read))
+        balance(
+            symbol,
+            units.parse(state.unit),
+            f"an impulse into {quantity.into!r}",
+            f"{state.unit}, the unit of that state",
+        )

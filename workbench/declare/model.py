@@ -1,0 +1,211 @@
+"""`Ode`: a model declared once, as a class; checked when it is born."""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar, dataclass_transform
+
+from workbench.base import units
+from workbench.base.errors import DeclarationError, UnitError, unknown
+from workbench.declare.prior import Prior
+from workbench.declare.quantity import Input, Output, Parameter, Quantity, State
+
+RESERVED = frozenset("time chain draw member unit sample horizon model name".split())
+
+
+class _Body(dict[str, Any]):
+    """A class body that refuses a quantity's name used twice."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.model_name = name
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key in self and (isinstance(value, Quantity) or isinstance(self[key], Quantity)):
+            raise DeclarationError(f"{self.model_name}: got {key!r} declared twice; expected each name once")
+        super().__setitem__(key, value)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+class ModelType(type):
+    """Makes a model class: collects its quantities, freezes its fields, and checks it as soon as it is whole."""
+
+    @classmethod
+    def __prepare__(cls, name: str, bases: tuple[type, ...], /, **_: Any) -> _Body:
+        return _Body(name)
+
+    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **_: Any) -> "ModelType":
+        made = super().__new__(cls, name, bases, dict(body))
+        inherited = {
+            k: v for base in reversed(made.__mro__[1:]) for k, v in vars(base).items() if isinstance(v, Quantity)
+        }
+        own = {k: v for k, v in body.items() if isinstance(v, Quantity)}
+        made._quantities = {**inherited, **own}  # type: ignore[attr-defined]
+        made = dataclasses.dataclass(frozen=True, repr=False)(made)
+        settings = dataclasses.fields(made)  # type: ignore[arg-type]
+        required = [f for f in settings if f.default is f.default_factory is dataclasses.MISSING]
+        if bases and "rhs" in {k for base in made.__mro__[:-2] for k in vars(base)} and not required:
+            made()
+        return made
+
+    @property
+    def quantities(cls) -> Mapping[str, Quantity]:
+        """Everything the class declares, in the order of its body."""
+        return cls._quantities  # type: ignore[attr-defined]
+
+
+class Ode(metaclass=ModelType):
+    """A system of ordinary differential equations, declared once.
+
+    A subclass names its quantities in its body, and gives
+
+    - `rhs(self, t, x, u, p)`: a dict from each state's name to its derivative, per `time_unit`;
+    - `observe(self, t, x, u, p)`: a dict from each output's name to its value (needless where an output has the name of
+      a state);
+    - `start(self, p)`, if starts are expressions of parameters: a dict from states' names to their starts.
+
+    Annotated fields are structural settings, as in a dataclass. Every mistake that can be seen without solving is
+    refused when the class is born, with a `DeclarationError` that says what was got, what was expected and the nearest
+    known name.
+
+    Attributes
+    ----------
+    time_unit
+        Unit of `t`, of every rate and of numeric `time` coordinates.
+    rtol, atol
+        Relative and absolute tolerance of the solver, the latter in each state's own unit.
+    """
+
+    time_unit: ClassVar[str]
+    rtol: ClassVar[float] = 1e-6
+    atol: ClassVar[float] = 1e-9
+    _quantities: ClassVar[Mapping[str, Quantity]]
+
+    def rhs(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
+        """Return the derivative of each state, per time unit."""
+        raise DeclarationError(f"{self.name}: got no rhs; expected def rhs(self, t, x, u, p) returning derivatives")
+
+    def observe(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
+        """Return the value of each output; by default, outputs are the states of the same name."""
+        return {name: getattr(x, name) for name in self.outputs}
+
+    def start(self, p: Any) -> dict[str, Any]:
+        """Return starts that are expressions of parameters; by default none."""
+        return {}
+
+    def __post_init__(self) -> None:
+        from workbench.declare.check import check
+
+        self._check_names()
+        check(self)
+
+    def _check_names(self) -> None:
+        cls = type(self)
+        if not isinstance(getattr(cls, "time_unit", None), str):
+            raise DeclarationError(f"{cls.__name__}: got no time_unit; expected one such as time_unit = 'h'")
+        try:
+            units.factor(cls.time_unit, "s")
+        except UnitError as error:
+            raise DeclarationError(f"{cls.__name__}.time_unit: {error}") from None
+        if not self.states:
+            raise DeclarationError(f"{cls.__name__}: got no state; expected at least one wb.State")
+        implied = [*self.start_parameters, *self.noise_parameters]
+        for name in implied:
+            if name in cls.quantities:
+                raise DeclarationError(
+                    f"{cls.__name__}: got a quantity named {name!r}, the name of a posterior that a start or a noise "
+                    "prior implies; expected another name"
+                )
+        for name in cls.quantities:
+            if name in RESERVED or name.startswith("_"):
+                raise DeclarationError(
+                    f"{cls.__name__}: got a quantity named {name!r}; that name is taken, choose another"
+                )
+        for quantity in self.inputs.values():
+            if quantity.into is not None and quantity.into not in self.states:
+                raise DeclarationError(unknown("state", quantity.into, self.states, f"{cls.__name__}.{quantity.name}"))
+        for state in self.states.values():
+            if isinstance(state.start, str) and state.start not in self.parameters:
+                raise DeclarationError(
+                    unknown("parameter", state.start, self.parameters, f"{cls.__name__}.{state.name}.start")
+                )
+
+    @property
+    def name(self) -> str:
+        """The class's name."""
+        return type(self).__name__
+
+    def _of(self, kind: type) -> dict[str, Any]:
+        return {name: q for name, q in type(self).quantities.items() if isinstance(q, kind)}
+
+    @cached_property
+    def states(self) -> dict[str, State]:
+        """The states by name."""
+        return self._of(State)
+
+    @cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        """The declared parameters by name."""
+        return self._of(Parameter)
+
+    @cached_property
+    def inputs(self) -> dict[str, Input]:
+        """The inputs by name."""
+        return self._of(Input)
+
+    @cached_property
+    def outputs(self) -> dict[str, Output]:
+        """The outputs by name."""
+        return self._of(Output)
+
+    @cached_property
+    def start_parameters(self) -> dict[str, Parameter]:
+        """Starts that have priors of their own, as parameters named `<state>_start`."""
+        return {
+            f"{s.name}_start": _named(
+                f"{s.name}_start", Parameter(s.unit, prior=s.start, long_name=f"start of {s.name}")
+            )
+            for s in self.states.values()
+            if isinstance(s.start, Prior)
+        }
+
+    @cached_property
+    def noise_parameters(self) -> dict[str, Parameter]:
+        """Arguments of noise models that have priors, as parameters named `<output>_<argument>`."""
+        found = {}
+        for output in self.outputs.values():
+            for key, prior in (output.noise.priors if output.noise else {}).items():
+                unit = output.unit if output.noise and key in output.noise.family.in_unit else units.DIMENSIONLESS
+                name = f"{output.name}_{key}"
+                found[name] = _named(
+                    name, Parameter(unit, prior=prior, long_name=f"{key} of the noise of {output.name}")
+                )
+        return found
+
+    @cached_property
+    def theta(self) -> dict[str, Parameter]:
+        """What the equations depend on: declared parameters, then starts with priors; the kernel's parameter vector."""
+        return {**self.parameters, **self.start_parameters}
+
+    @cached_property
+    def estimated(self) -> tuple[str, ...]:
+        """Names in `theta` that have a prior: the columns of the sensitivities."""
+        return tuple(name for name, q in self.theta.items() if q.prior is not None)
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))  # type: ignore[arg-type]
+        return f"{self.name}({settings})"
+
+
+def _named(name: str, parameter: Parameter) -> Parameter:
+    object.__setattr__(parameter, "name", name)
+    return parameter
+
+
+def as_model(model: Any) -> Ode:
+    """Return `model`, made from its class where a class was given; DeclarationError for anything else."""
+    if isinstance(model, type) and issubclass(model, Ode):
+        return model()
+    if isinstance(model, Ode):
+        return model
+    raise DeclarationError(f"got {model!r}; expected a model, such as an instance of a subclass of wb.Ode")

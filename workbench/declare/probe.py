@@ -1,0 +1,260 @@
+"""A dry run of a model's equations on symbols that know only their unit and how they were written.
+
+It loads nothing heavy, so every mistake it can see is refused when the class is born: names, shapes, units, Python's
+`if` on a symbol, NumPy on a symbol. The real trace (with PyTensor) happens when a kernel is needed.
+"""
+
+import operator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from workbench.base import units
+from workbench.base.errors import DeclarationError, unknown
+
+_LONGEST = 60
+
+
+class UsesPyTensor(Exception):
+    """The equations call pytensor.tensor directly: names are checked by the trace, units cannot be."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where the dry run is ("Room.rhs"), for the errors, and which names it has read."""
+
+    where: str
+    read: set[str]
+
+    def refuse(self, got: str, expected: str) -> NoReturn:
+        """Raise the error for this place."""
+        raise DeclarationError(f"{self.where}: got {got}; expected {expected}")
+
+
+class Names:
+    """What `x`, `u` and `p` are in rhs, observe and start: attributes, with errors that name the nearest one."""
+
+    def __init__(self, kind: str, values: dict[str, Any], context: Context):
+        object.__setattr__(self, "_parts", (kind, values, context))
+
+    def __getattr__(self, name: str) -> Any:
+        kind, values, context = object.__getattribute__(self, "_parts")
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name not in values:
+            raise DeclarationError(unknown(kind, name, values, context.where))
+        context.read.add(name)
+        return values[name]
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        kind, _, context = object.__getattribute__(self, "_parts")
+        context.refuse(f"an assignment to {kind} {name!r}", "a value returned in the dict")
+
+    def __dir__(self) -> Iterable[str]:
+        return object.__getattribute__(self, "_parts")[1]
+
+
+def _text(value: Any) -> str:
+    text = value.text if isinstance(value, Symbol) else f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
+
+
+def _is_number(value: Any) -> bool:
+    shape = getattr(value, "shape", ())
+    return shape == () and not isinstance(value, str | bytes | complex) and hasattr(value, "__float__")
+
+
+class Symbol:
+    """A scalar of the dry run: its unit (None: a bare number, which takes the unit of what it is added to)."""
+
+    __slots__ = ("context", "text", "unit")
+    __hash__ = object.__hash__
+
+    def __init__(self, unit: Any, text: str, context: Context):
+        self.unit, self.text, self.context = unit, text, context
+
+    # -- arithmetic ------------------------------------------------------------------------------------------------
+    def _other(self, other: Any, sign: str) -> "Symbol":
+        if isinstance(other, Symbol):
+            return other
+        if _is_number(other):
+            return Symbol(None, _text(float(other)), self.context)
+        if type(other).__module__.startswith("pytensor"):
+            raise UsesPyTensor
+        kind = type(other).__name__
+        self.context.refuse(f"'{self.text} {sign} ...' with {kind} of shape {getattr(other, 'shape', '?')}", "a scalar")
+
+    def _made(self, unit: Any, left: Any, sign: str, right: Any) -> "Symbol":
+        return Symbol(unit, f"({_text(left)} {sign} {_text(right)})", self.context)
+
+    def _same(self, other: Any, sign: str, flip: bool = False) -> "Symbol":
+        left, right = (self._other(other, sign), self) if flip else (self, self._other(other, sign))
+        if left.unit is None or right.unit is None:
+            return self._made(left.unit if right.unit is None else right.unit, left, sign, right)
+        balance(left, right.unit, f"'{_text(left)} {sign} {_text(right)}'", "the same unit on both sides")
+        return self._made(left.unit, left, sign, right)
+
+    def _product(self, other: Any, sign: str, combine: Callable, flip: bool = False) -> "Symbol":
+        left, right = (self._other(other, sign), self) if flip else (self, self._other(other, sign))
+        one = units.parse(units.DIMENSIONLESS)
+        if left.unit is None and right.unit is None:
+            return self._made(None, left, sign, right)
+        unit = combine(one if left.unit is None else left.unit, one if right.unit is None else right.unit)
+        return self._made(unit, left, sign, right)
+
+    def __add__(self, other: Any) -> "Symbol":
+        return self._same(other, "+")
+
+    def __radd__(self, other: Any) -> "Symbol":
+        return self._same(other, "+", flip=True)
+
+    def __sub__(self, other: Any) -> "Symbol":
+        return self._same(other, "-")
+
+    def __rsub__(self, other: Any) -> "Symbol":
+        return self._same(other, "-", flip=True)
+
+    def __mul__(self, other: Any) -> "Symbol":
+        return self._product(other, "*", operator.mul)
+
+    def __rmul__(self, other: Any) -> "Symbol":
+        return self._product(other, "*", operator.mul, flip=True)
+
+    def __truediv__(self, other: Any) -> "Symbol":
+        return self._product(other, "/", operator.truediv)
+
+    def __rtruediv__(self, other: Any) -> "Symbol":
+        return self._product(other, "/", operator.truediv, flip=True)
+
+    def __mod__(self, other: Any) -> "Symbol":
+        return self._same(other, "%")
+
+    def __pow__(self, other: Any) -> "Symbol":
+        if _is_number(other):
+            unit = None if self.unit is None else self.unit ** float(other)
+            return self._made(unit, self, "**", other)
+        power = self._other(other, "**")
+        pure(self, f"'{_text(self)} ** {_text(power)}'")
+        pure(power, f"'{_text(self)} ** {_text(power)}'")
+        return self._made(units.parse(units.DIMENSIONLESS), self, "**", power)
+
+    def __rpow__(self, other: Any) -> "Symbol":
+        return self._other(other, "**") ** self
+
+    def __neg__(self) -> "Symbol":
+        return Symbol(self.unit, f"-{self.text}", self.context)
+
+    def __pos__(self) -> "Symbol":
+        return self
+
+    def __abs__(self) -> "Symbol":
+        return Symbol(self.unit, f"abs({_text(self)})", self.context)
+
+    def _compared(self, other: Any, sign: str) -> "Symbol":
+        self._same(other, sign)
+        return self._made(None, self, sign, other)
+
+    def __lt__(self, other: Any) -> "Symbol":
+        return self._compared(other, "<")
+
+    def __le__(self, other: Any) -> "Symbol":
+        return self._compared(other, "<=")
+
+    def __gt__(self, other: Any) -> "Symbol":
+        return self._compared(other, ">")
+
+    def __ge__(self, other: Any) -> "Symbol":
+        return self._compared(other, ">=")
+
+    def __eq__(self, other: Any) -> "Symbol":  # type: ignore[override]
+        return self._compared(other, "==")
+
+    def __ne__(self, other: Any) -> "Symbol":  # type: ignore[override]
+        return self._compared(other, "!=")
+
+    def __and__(self, other: Any) -> "Symbol":
+        return self._made(None, self, "&", other)
+
+    def __or__(self, other: Any) -> "Symbol":
+        return self._made(None, self, "|", other)
+
+    def __invert__(self) -> "Symbol":
+        return Symbol(None, f"~{self.text}", self.context)
+
+    # -- what a symbol is not ----------------------------------------------------------------------------------------
+    def __bool__(self) -> NoReturn:
+        self.context.refuse(
+            f"Python's if, and, or, not, min or max on the symbol '{_text(self)}', whose value is not known yet",
+            "wb.math.where(condition, a, b), wb.math.minimum, wb.math.maximum, or & | ~ between conditions",
+        )
+
+    def __float__(self) -> NoReturn:
+        self.context.refuse(
+            f"a plain number asked of the symbol '{_text(self)}' (by float() or the math module)",
+            "wb.math, as in wb.math.exp(...)",
+        )
+
+    __int__ = __index__ = __round__ = __float__
+
+    def __getitem__(self, index: Any) -> NoReturn:
+        self.context.refuse(f"an index on '{_text(self)}', which is a scalar", "the scalar itself")
+
+    def __iter__(self) -> NoReturn:
+        self.context.refuse(f"a loop over '{_text(self)}', which is a scalar", "the scalar itself")
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **_: Any) -> Any:
+        plain = {"multiply": "*", "add": "+", "subtract": "-", "divide": "/", "power": "**"}
+        by_sign = {"*": operator.mul, "+": operator.add, "-": operator.sub, "/": operator.truediv, "**": operator.pow}
+        if (
+            method == "__call__"
+            and ufunc.__name__ in plain
+            and all(isinstance(i, Symbol) or _is_number(i) for i in inputs)
+        ):
+            left, right = (i if isinstance(i, Symbol) else float(i) for i in inputs)
+            return by_sign[plain[ufunc.__name__]](left, right)
+        self.context.refuse(f"numpy.{ufunc.__name__} on the symbol '{_text(self)}'", _math_name(ufunc.__name__))
+
+    def __array_function__(self, function: Any, *_: Any) -> NoReturn:
+        self.context.refuse(f"numpy.{function.__name__} on the symbol '{_text(self)}'", _math_name(function.__name__))
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        self.context.refuse(f"numpy on the symbol '{_text(self)}'", "wb.math, as in wb.math.exp(...)")
+
+    def _as_TensorVariable(self) -> NoReturn:  # PyTensor's hook for as_tensor_variable
+        raise UsesPyTensor
+
+
+def _math_name(name: str) -> str:
+    from workbench.declare import math as wb_math
+
+    name = {"abs": "absolute", "fabs": "absolute", "fmin": "minimum", "fmax": "maximum"}.get(name, name)
+    return (
+        f"wb.math.{name}" if hasattr(wb_math, name) else "a function of wb.math, which takes symbols and numbers alike"
+    )
+
+
+def _shown(unit: Any) -> str:
+    return f"{unit:~P}" or "1"
+
+
+def balance(value: Symbol, unit: Any, what: str, expected: str) -> None:
+    """Refuse `value` unless its unit has the dimension and the scale of `unit` (a degree Celsius counts as a kelvin)."""
+    if value.unit is None:
+        return
+    (scale, dims), (wanted_scale, wanted_dims) = units.scale_and_dimension(value.unit), units.scale_and_dimension(unit)
+    if dims != wanted_dims:
+        value.context.refuse(f"{what} with units {_shown(value.unit)} and {_shown(unit)}", expected)
+    if abs(scale / wanted_scale - 1) > 1e-9:
+        value.context.refuse(
+            f"{what} with units {_shown(value.unit)} and {_shown(unit)}, which differ by a factor of {scale / wanted_scale:g}",
+            f"{expected}: declare the quantities in units that fit, or a constant "
+            "such as wb.Parameter('min/h', value=60) that converts",
+        )
+
+
+def pure(value: Symbol, what: str) -> None:
+    """Refuse `value` unless it is a pure number."""
+    balance(value, units.parse(units.DIMENSIONLESS), what, "a pure number (divide by a reference value first)")

@@ -1,0 +1,198 @@
+"""The nouns of a declaration: states, parameters, inputs and outputs, each with its unit."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from workbench.base import units
+from workbench.base.errors import DeclarationError, UnitError, unknown
+from workbench.declare.noise import Noise
+from workbench.declare.prior import Prior
+
+Bounds = tuple[float | None, float | None]
+InputKind = Literal["linear", "previous", "impulse"]
+KINDS = ("linear", "previous", "impulse")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Anything declared: a unit as pint writes it ("1" for a pure number), and a name taken from the class body."""
+
+    unit: str
+    name: str = field(default="", init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.unit, Prior):
+            raise DeclarationError(f"got {self.unit!r} as a unit; expected the unit first, then prior=...")
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        if self.name not in ("", name):
+            raise DeclarationError(
+                f"{owner.__name__}: got one quantity for both {self.name!r} and {name!r}; declare two"
+            )
+        object.__setattr__(self, "name", name)
+        try:
+            units.parse(self.unit)
+        except UnitError as error:
+            raise DeclarationError(f"{owner.__name__}.{name}: {error}") from None
+        self.check(f"{owner.__name__}.{name}")
+
+    def check(self, where: str) -> None:
+        """Refuse what cannot be right about this quantity by itself; `where` names it in the error."""
+
+
+def _ends(bounds: Bounds, where: str) -> tuple[float, float]:
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+        raise DeclarationError(f"{where}: got bounds={bounds!r}; expected a pair such as (0, None)")
+    low = -math.inf if bounds[0] is None else float(bounds[0])
+    high = math.inf if bounds[1] is None else float(bounds[1])
+    if not low < high:
+        raise DeclarationError(f"{where}: got bounds {low:g} to {high:g}; expected the lower below the upper")
+    return low, high
+
+
+def _check_value(value: Any, bounds: Bounds, *, where: str, what: str) -> None:
+    low, high = _ends(bounds, where)
+    if isinstance(value, Prior):
+        floor, ceiling = value.support
+        if floor < low or ceiling > high:
+            raise DeclarationError(
+                f"{where}: got {what} {value!r} with values from {floor:g} to {ceiling:g}; "
+                f"expected them within the bounds {low:g} to {high:g} (TruncatedNormal takes lower= and upper=)"
+            )
+    elif value is not None:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise DeclarationError(f"{where}: got {what} {value!r}; expected a number or a prior") from None
+        if not low <= number <= high or not math.isfinite(number):
+            raise DeclarationError(f"{where}: got {what} {number:g}; expected it within the bounds {low:g} to {high:g}")
+
+
+@dataclass(frozen=True)
+class State(Quantity):
+    """What the model integrates.
+
+    Parameters
+    ----------
+    unit
+        Unit of the state; its derivative is in this unit per the model's time unit.
+    start
+        Value when the clock starts: a number, a parameter's name, or a prior (its posterior is named `<state>_start`).
+        A model's `start(self, p)` overrides it for the states it returns.
+    bounds
+        Lower and upper end of values that make sense (None: no end); starts are checked against them.
+    long_name
+        Words for tables and axes.
+    """
+
+    start: float | str | Prior | None = None
+    bounds: Bounds = (None, None)
+    long_name: str = ""
+
+    def check(self, where: str) -> None:
+        """Refuse a start outside the bounds."""
+        _check_value(None if isinstance(self.start, str) else self.start, self.bounds, where=where, what="start")
+
+
+@dataclass(frozen=True)
+class Parameter(Quantity):
+    """A property of the asset: estimated when it has a prior, a known constant when it has a value alone.
+
+    Parameters
+    ----------
+    unit
+        Unit of the parameter, of its prior and of its value.
+    prior
+        What is believed before the data.
+    value
+        The constant; beside a prior, the value that `simulate` takes when none is given (else the prior's median).
+    bounds
+        Lower and upper end of values that make sense (None: no end); prior and value are checked against them.
+    long_name
+        Words for tables and axes.
+    """
+
+    prior: Prior | None = None
+    value: float | None = None
+    bounds: Bounds = (None, None)
+    long_name: str = ""
+
+    def check(self, where: str) -> None:
+        """Refuse a parameter with neither prior nor value, or with one outside the bounds."""
+        if self.prior is None and self.value is None:
+            raise DeclarationError(f"{where}: got neither prior nor value; expected prior=wb.prior... or value=number")
+        if self.prior is not None and not isinstance(self.prior, Prior):
+            raise DeclarationError(
+                f"{where}: got prior={self.prior!r}; expected one such as wb.prior.Normal(mu=0, sigma=1)"
+            )
+        _check_value(self.prior, self.bounds, where=where, what="prior")
+        _check_value(self.value, self.bounds, where=where, what="value")
+        if self.prior is not None and self.value is not None:
+            low, high = self.prior.support
+            if not low <= self.value <= high:
+                raise DeclarationError(f"{where}: got value {self.value:g}; expected one that {self.prior!r} allows")
+
+    def nominal(self) -> float:
+        """Return the declared value, or the prior's median."""
+        if self.value is not None:
+            return float(self.value)
+        assert self.prior is not None
+        return self.prior.quantile(0.5)
+
+
+@dataclass(frozen=True)
+class Input(Quantity):
+    """What acts on the asset from outside, as a series over its own time.
+
+    Parameters
+    ----------
+    unit
+        Unit of the values; for an impulse the unit of the amounts, which is that of the state it goes into.
+    kind
+        "linear": straight between samples; "previous": each value holds until the next; "impulse": amounts added to a
+        state at their times.
+    into
+        Name of the state to which an impulse adds.
+    long_name
+        Words for tables and axes.
+    """
+
+    kind: InputKind = "linear"
+    into: str | None = None
+    long_name: str = ""
+
+    def check(self, where: str) -> None:
+        """Refuse an unknown kind, and an impulse that goes nowhere."""
+        if self.kind not in KINDS:
+            raise DeclarationError(unknown("kind", str(self.kind), KINDS, where))
+        if (self.kind == "impulse") != (self.into is not None):
+            raise DeclarationError(
+                f"{where}: got kind={self.kind!r} and into={self.into!r}; expected into= naming a state for an impulse, "
+                "and for an impulse only"
+            )
+
+
+@dataclass(frozen=True)
+class Output(Quantity):
+    """What a sensor reads: a function of states, inputs and parameters, returned by `observe`.
+
+    Parameters
+    ----------
+    unit
+        Unit of the readings.
+    noise
+        How the sensor errs; None for an output that is computed but never measured.
+    long_name
+        Words for tables and axes.
+    """
+
+    noise: Noise | None = None
+    long_name: str = ""
+
+    def check(self, where: str) -> None:
+        """Refuse a noise that is not one of `wb.noise`."""
+        if self.noise is not None and not isinstance(self.noise, Noise):
+            raise DeclarationError(
+                f"{where}: got noise={self.noise!r}; expected one such as wb.noise.Normal(sigma=0.5)"
+            )

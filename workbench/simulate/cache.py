@@ -1,0 +1,70 @@
+"""Compiled kernels on disk: a kernel's address is a hash of its source and of the versions that compiled it."""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numba
+import platformdirs
+
+FORMAT = 1
+
+
+def folder() -> Path:
+    """Return the folder of compiled kernels: `WORKBENCH_CACHE`, or the user's cache folder."""
+    return Path(os.environ.get("WORKBENCH_CACHE") or platformdirs.user_cache_path("workbench")) / "kernels"
+
+
+def key(source: str) -> str:
+    """Return the hash under which a source is kept: of its text, and of the versions of Python, Numba and format."""
+    versions = f"{FORMAT}|{sys.version_info[:3]}|{numba.__version__}"
+    return hashlib.sha256(f"{versions}|{source}".encode()).hexdigest()[:24]
+
+
+@cache
+def load(source: str) -> ModuleType:
+    """Return the module made from `source`; its functions load their machine code from the cache, or compile into it."""
+    name = f"workbench_kernel_{key(source)}"
+    path = _written(source, name)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Numba looks functions up by their module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _written(source: str, name: str) -> Path:
+    """Return the file that holds exactly `source`, in the cache or, where that cannot be written, in a passing folder."""
+    for root in (
+        folder(),
+        Path(tempfile.gettempdir()) / f"workbench-{os.getuid() if hasattr(os, 'getuid') else 'user'}",
+    ):
+        home = root / name
+        path = home / f"{name}.py"
+        try:
+            if path.is_file() and path.read_text(encoding="utf-8") == source:
+                return path
+            home.mkdir(parents=True, exist_ok=True)
+            handle, draft = tempfile.mkstemp(dir=home, suffix=".tmp")
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(source)
+            os.replace(draft, path)
+            return path
+        except OSError:
+            continue
+    home = Path(tempfile.mkdtemp(prefix="workbench-"))
+    path = home / f"{name}.py"
+    path.write_text(source, encoding="utf-8")
+    return path
+
+
+def forget(module: ModuleType) -> None:
+    """Remove a kernel's machine code from the disk (used when it turns out to be damaged)."""
+    shutil.rmtree(Path(str(module.__file__)).parent / "__pycache__", ignore_errors=True)

@@ -1,0 +1,165 @@
+"""The door of parameters: numbers, draws and posteriors become one matrix of members, units and parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from workbench.base.errors import ParameterError, unknown
+from workbench.base.schema import DRAW_DIMS, UNIT
+from workbench.declare.model import Ode
+
+
+@dataclass(frozen=True)
+class Members:
+    """Values of parameters (or starts) over draws and units.
+
+    Attributes
+    ----------
+    values
+        (members, units, names).
+    names
+        What the last axis holds.
+    index
+        Coordinates of the members: dims of draws with their labels, in order; empty for a single run.
+    units
+        Labels of the units, None for one nameless unit.
+    """
+
+    values: NDArray[np.float64]
+    names: tuple[str, ...]
+    index: dict[str, NDArray[Any]]
+    units: tuple[Any, ...] | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the dims of draws."""
+        return tuple(len(labels) for labels in self.index.values())
+
+
+def gather(model: Ode, parameters: Any, start: Any = None, units: Any = None) -> tuple[Members, Members]:
+    """Return theta, and starts that override the declared ones (NaN: none), over the same members and units.
+
+    Parameters
+    ----------
+    model
+        The model; what `parameters` does not give takes its nominal value.
+    parameters
+        Mapping from names to numbers or DataArrays (dims among chain, draw, member, unit), a Dataset, or a posterior.
+    start
+        The same for states.
+    units
+        Labels of units known from elsewhere (inputs, data).
+
+    Raises
+    ------
+    ParameterError
+        If a name is unknown, a value is not a number, or lies outside its bounds, or dims are not those of draws.
+    """
+    theta = {name: _value(model, name, value) for name, value in _given(model, parameters).items()}
+    starts = {name: _start(model, name, value) for name, value in dict(start or {}).items()}
+    nominal = {name: xr.DataArray(q.nominal()) for name, q in model.theta.items() if name not in theta}
+    none = {name: xr.DataArray(np.nan) for name in model.states if name not in starts}
+    everything = [{**theta, **nominal}[n] for n in model.theta] + [{**starts, **none}[n] for n in model.states]
+    try:
+        aligned = xr.broadcast(*xr.align(*everything, join="exact"))
+    except ValueError as error:
+        raise ParameterError(
+            f"got parameters whose draws or units differ: {error}; expected the same for all"
+        ) from None
+    labels = _units(aligned[0], units)
+    dims = [d for d in DRAW_DIMS if d in aligned[0].dims]
+    index = {d: aligned[0].get_index(d).to_numpy() for d in dims}
+    stack = np.stack([_cube(a, dims, labels) for a in aligned], axis=-1)
+    p = len(model.theta)
+    theta_values, start_values = np.ascontiguousarray(stack[..., :p]), np.ascontiguousarray(stack[..., p:])
+    return (
+        Members(theta_values, tuple(model.theta), index, labels),
+        Members(start_values, tuple(model.states), index, labels),
+    )
+
+
+def _given(model: Ode, parameters: Any) -> dict[str, Any]:
+    """Names and values, without what a posterior holds beside the parameters of the equations."""
+    if parameters is None:
+        return {}
+    if isinstance(parameters, xr.DataTree):
+        parameters = parameters.to_dataset()
+    if isinstance(parameters, xr.Dataset):
+        population = {f"{name}_{end}" for name in model.parameters for end in ("pop", "sd", "offset")}
+        parameters = {str(n): v for n, v in parameters.data_vars.items() if n not in population}
+    if not isinstance(parameters, Mapping):
+        raise ParameterError(
+            f"got parameters of type {type(parameters).__name__}; expected a mapping from names to values, or a posterior"
+        )
+    for name in parameters:
+        if name not in model.theta and name not in model.noise_parameters:
+            raise ParameterError(unknown("parameter", name, [*model.theta, *model.noise_parameters], model.name))
+    return {name: value for name, value in parameters.items() if name in model.theta}
+
+
+def _number(name: str, value: Any, what: str) -> xr.DataArray:
+    if not isinstance(value, xr.DataArray):
+        try:
+            array = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ParameterError(f"{name}: got {what} {value!r}; expected a number or a DataArray") from None
+        if array.ndim > 1:
+            raise ParameterError(f"{name}: got an array of shape {array.shape}; expected a DataArray with named dims")
+        value = xr.DataArray(array, dims=("member",)[: array.ndim])
+    extra = [str(d) for d in value.dims if d not in (*DRAW_DIMS, UNIT)]
+    if extra:
+        raise ParameterError(unknown("dim", extra[0], (*DRAW_DIMS, UNIT), name))
+    value = value.drop_vars([c for c in value.coords if c not in value.dims]).astype(np.float64)
+    return value.assign_coords({d: value.get_index(d) for d in value.dims})
+
+
+def _value(model: Ode, name: str, value: Any) -> xr.DataArray:
+    from workbench.base import units
+
+    quantity = model.theta[name]
+    array = _number(name, value, "value")
+    unit = array.attrs.get("units")
+    if unit is not None and unit != quantity.unit:
+        array = array.copy(data=units.convert(array.values, unit, quantity.unit))
+    _refuse_outside(name, array, quantity.bounds, quantity.unit)
+    return array
+
+
+def _start(model: Ode, name: str, value: Any) -> xr.DataArray:
+    if name not in model.states:
+        raise ParameterError(unknown("state", name, model.states, f"{model.name} start"))
+    array = _number(name, value, "start")
+    _refuse_outside(name, array, model.states[name].bounds, model.states[name].unit)
+    return array
+
+
+def _refuse_outside(name: str, array: xr.DataArray, bounds: Any, unit: str) -> None:
+    low = -np.inf if bounds[0] is None else bounds[0]
+    high = np.inf if bounds[1] is None else bounds[1]
+    wrong = ~(np.isfinite(array.values) & (array.values >= low) & (array.values <= high))
+    if wrong.any():
+        first = float(array.values[wrong].ravel()[0])
+        raise ParameterError(f"{name}: got {first:g} {unit}; expected a number within its bounds {low:g} to {high:g}")
+
+
+def _units(array: xr.DataArray, units: Any) -> tuple[Any, ...] | None:
+    if UNIT not in array.dims:
+        return None if units is None else tuple(units)
+    labels = tuple(array.get_index(UNIT))
+    if units is not None and set(units) - set(labels):
+        missing = next(u for u in units if u not in labels)
+        raise ParameterError(unknown("unit", str(missing), map(str, labels), "parameters"))
+    return labels if units is None else tuple(units)
+
+
+def _cube(array: xr.DataArray, dims: list[str], units: tuple[Any, ...] | None) -> NDArray[np.float64]:
+    """Return the values as (members, units)."""
+    if UNIT in array.dims:
+        array = array.sel({UNIT: list(units or ())})
+    else:
+        array = array.expand_dims({UNIT: 1 if units is None else len(units)})
+    return array.transpose(*dims, UNIT).values.reshape(-1, array.sizes[UNIT])

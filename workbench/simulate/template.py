@@ -1,0 +1,151 @@
+"""The part of a kernel that is the same for every model: step control, segments of inputs, output times, drivers.
+
+All numbers live in one work array W, whose first axis is cut in blocks of length L (states, then sensitivities row by
+row): the current value, the trial value, the stages, and a block for interpolated values. One base address with constant
+offsets lets the compiler see that blocks do not overlap, so the inner loops become vector instructions.
+"""
+
+HEADER = '''"""A kernel written by workbench; do not edit."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+inner = njit(error_model="numpy", fastmath={"contract", "nsz", "arcp"})
+outer = njit(error_model="numpy", fastmath={"contract", "nsz", "arcp"}, nogil=True, cache=True)
+'''
+
+STEPPING = '''
+@inner
+def scaled_error(h, rtol, atol, W):
+    total = 0.0
+    for i in range(N):
+        scale = atol + rtol * max(abs(W[i]), abs(W[L + i]))
+        ratio = h * error(W, i) / scale
+        total += ratio * ratio
+    return math.sqrt(total / N)
+
+
+@inner
+def first_step(t, longest, p, begin, level, slope, j, rtol, atol, W):
+    # Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, section II.4, algorithm 4.14
+    size = 0.0
+    speed = 0.0
+    for i in range(N):
+        scale = atol + rtol * abs(W[i])
+        size += (W[i] / scale) ** 2
+        speed += (W[2 * L + i] / scale) ** 2
+    size, speed = math.sqrt(size / N), math.sqrt(speed / N)
+    h = 1e-6 if size < 1e-5 or speed < 1e-5 else 0.01 * size / speed
+    h = min(h, longest)
+    for i in range(L):
+        W[L + i] = W[i] + h * W[2 * L + i]
+    rhs(t + h, p, begin, level, slope, j, W, L, 3 * L)
+    bend = 0.0
+    for i in range(N):
+        scale = atol + rtol * abs(W[i])
+        bend += ((W[3 * L + i] - W[2 * L + i]) / scale) ** 2
+    bend = math.sqrt(bend / N) / h
+    most = max(speed, bend)
+    guess = max(1e-6, h * 1e-3) if most <= 1e-15 else (0.01 / most) ** (1.0 / ORDER)
+    return min(100.0 * h, guess, longest) if guess == guess else h
+
+
+@inner
+def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, atol, longest_run, W, log, OUT):
+    """Solve one unit; log gets the status, the time reached, the steps taken and those rejected."""
+    t = begin[lo]
+    final = times[last - 1]
+    h = 0.0
+    r = first
+    steps = 0
+    rejected = 0
+    for j in range(lo, hi):
+        for i in range(N):
+            W[i] += jump[j, i]
+        end = begin[j + 1] if j + 1 < hi else final
+        while r < last and times[r] <= t:
+            record(t, p, begin, level, slope, j, W, 0, r, OUT)
+            r += 1
+        if r == last:
+            break
+        rhs(t, p, begin, level, slope, j, W, 0, 2 * L)
+        if h == 0.0:
+            h = first_step(t, end - t, p, begin, level, slope, j, rtol, atol, W)
+        while t < end:
+            if steps >= longest_run:
+                log[0], log[1], log[2], log[3] = 1.0, t, steps, rejected
+                return
+            steps += 1
+            reaches = t + 1.01 * h >= end
+            trial = end - t if reaches else h
+            step(t, trial, p, begin, level, slope, j, W)
+            wrong = scaled_error(trial, rtol, atol, W)
+            if not wrong <= 1.0:
+                rejected += 1
+                h = trial * (max(0.2, 0.9 * wrong ** (-1.0 / ORDER)) if wrong < 1e300 else 0.1)
+                if h <= 1e-14 * max(abs(t), abs(end - begin[lo])):
+                    log[0], log[1], log[2], log[3] = 2.0, t, steps, rejected
+                    return
+                continue
+            reached = end if reaches else t + trial
+            while r < last and times[r] < reached:
+                interpolate((times[r] - t) / trial, trial, W)
+                record(times[r], p, begin, level, slope, j, W, Q, r, OUT)
+                r += 1
+            for i in range(L):
+                W[i] = W[L + i]
+                W[2 * L + i] = W[Q - L + i]
+            t = reached
+            grown = trial * min(10.0, max(0.2, 0.9 * wrong ** (-1.0 / ORDER))) if wrong > 0.0 else 10.0 * trial
+            h = max(h, grown) if reaches else grown
+        if j + 1 == hi:
+            while r < last:
+                record(t, p, begin, level, slope, j, W, 0, r, OUT)
+                r += 1
+    log[0], log[1], log[2], log[3] = 0.0, t, steps, rejected
+'''
+
+VALUES = '''
+@outer
+def run(lo, hi, theta, override, offset, begin, level, slope, jump, rows, times, rtol, atol, longest_run, X, Y, log):
+    """Solve members lo to hi for every unit; theta (B, U, P), X (B, R, N), Y (B, R, K), log (B, U, 4)."""
+    W = np.empty(WORK)
+    for b in range(lo, hi):
+        for k in range(offset.size - 1):
+            start(theta[b, k], W)
+            for i in range(N):
+                if not math.isnan(override[b, k, i]):
+                    W[i] = override[b, k, i]
+            integrate(
+                theta[b, k], begin, level, slope, jump, offset[k], offset[k + 1], times, rows[k], rows[k + 1],
+                rtol, atol, longest_run, W, log[b, k], X[b], Y[b],
+            )
+            if log[b, k, 0] != 0.0:
+                for r in range(rows[k], rows[k + 1]):
+                    for i in range(N):
+                        X[b, r, i] = math.nan
+                    for i in range(K):
+                        Y[b, r, i] = math.nan
+'''
+
+SENSITIVITIES = '''
+@outer
+def run(theta, offset, begin, level, slope, jump, rows, times, rtol, atol, longest_run, Y, D):
+    """Solve every unit with sensitivities; theta (U, P), Y (R, K), D (R, K, M); a unit that fails reads infinity."""
+    W = np.empty(WORK)
+    log = np.empty(4)
+    for k in range(offset.size - 1):
+        start(theta[k], W)
+        integrate(
+            theta[k], begin, level, slope, jump, offset[k], offset[k + 1], times, rows[k], rows[k + 1],
+            rtol, atol, longest_run, W, log, Y, D,
+        )
+        if log[0] != 0.0:
+            for r in range(rows[k], rows[k + 1]):
+                for i in range(K):
+                    Y[r, i] = math.inf
+                    for c in range(M):
+                        D[r, i, c] = 0.0
+'''

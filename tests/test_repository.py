@@ -18,6 +18,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from workbench.base import units
+
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
@@ -156,11 +158,22 @@ def test_wheel_carries_data_and_notebooks(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     for folder in ("data", "notebooks"):
-        here = {path for path in (ROOT / folder).rglob("*") if path.is_file()}
-        carried = {
-            f"workbench/_share/{path.relative_to(ROOT)}" for path in here if ".ipynb_checkpoints" not in path.parts
+        here = {
+            path for path in (ROOT / folder).rglob("*") if path.is_file() and ".ipynb_checkpoints" not in path.parts
         }
-        assert carried
-        assert carried <= names
+        assert here
+        assert {f"workbench/_share/{path.relative_to(ROOT)}" for path in here} <= names
     assert "workbench/base/errors.py" in names
     assert not any(name.startswith("tests/") for name in names)
+
+
+def test_registry_says_where_from_and_on_what_terms():
+    registry = tomllib.loads((ROOT / "data" / "registry.toml").read_text(encoding="utf-8"))
+    assert registry
+    for name, entry in registry.items():
+        assert entry["url"].startswith("https://"), name
+        assert re.fullmatch(r"[0-9a-f]{64}", entry["sha256"]), name
+        assert entry["licence"], name
+        assert entry["source"], name
+        for unit in entry["columns"].values():
+            units.parse(unit)

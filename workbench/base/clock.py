@@ -140,6 +140,23 @@ def check_times(times: NDArray[np.float64], where: str, clock: Clock | None = No
     raise DataError(f"{where}: got time {now} in row {row}, after {before}; expected times sorted from early to late")
 
 
+def check_times_of_units(
+    times: NDArray[np.float64], index: NDArray[np.int64], where: str, *, labels: Any = None, clock: Clock | None = None
+) -> None:
+    """Refuse times that do not increase within a unit; rows (n,) are sorted by the unit's `index`.
+
+    Raises
+    ------
+    DataError
+        As `check_times`, for the first unit that is wrong; `labels` name it, and rows count within it.
+    """
+    wrong = ~np.isfinite(times)
+    wrong[1:] |= (np.diff(index) == 0) & ~(np.diff(times) > 0)
+    if wrong.any():
+        unit = index[np.argmax(wrong)]
+        check_times(times[index == unit], where if labels is None else f"{where}, unit {labels[unit]!r}", clock)
+
+
 def read_times(times: Any, where: str) -> NDArray[Any]:
     """Return times of any accepted kind as an array of float64, datetime64[ns] (UTC) or timedelta64[ns].
 

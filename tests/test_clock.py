@@ -164,7 +164,7 @@ def test_times_in_order():
 
 def test_datetimes_out_of_order_are_shown_as_datetimes():
     clock = Clock("h", np.datetime64("2024-05-01", "ns"))
-    with pytest.raises(DataError, match=r"got time 2024-05-01T01:00:00\.0+ in row 1, after 2024-05-01T02"):
+    with pytest.raises(DataError, match=r"got time 2024-05-01T01:00:00 in row 1, after 2024-05-01T02"):
         check_times(np.array([2.0, 1.0]), "x", clock)
     with pytest.raises(DataError, match=r"got time 2 h in rows 0 and 1"):
         check_times(np.array([2.0, 2.0]), "x", Clock("h"))

@@ -75,11 +75,15 @@ class Clock:
         read = read_times(times, where)
         if read.dtype.kind == "M":
             if self.origin is None:
-                raise DataError(f"{where}: got datetimes such as {read.flat[0]}; expected numbers in {self.time_unit}")
+                raise DataError(
+                    f"{where}: got datetimes such as {_written(read.flat[0])}; expected numbers in {self.time_unit}"
+                )
             return _count(read - self.origin, self._nanoseconds)
         if self.origin is not None and read.size:
             first = read.flat[0] if read.dtype.kind == "m" else f"{read.flat[0]:g}"
-            raise DataError(f"{where}: got times such as {first}; expected datetimes, as those since {self.origin}")
+            raise DataError(
+                f"{where}: got times such as {first}; expected datetimes, as those since {_written(self.origin)}"
+            )
         if read.dtype.kind == "m":
             return _count(read, self._nanoseconds)
         given = (getattr(times, "attrs", None) or {}).get("units", unit)
@@ -100,7 +104,13 @@ class Clock:
 
     def label(self, number: float) -> str:
         """Return one time as a sentence shows it: "2.5 h", or a datetime."""
-        return f"{number:.10g} {self.time_unit}" if self.origin is None else str(self.labels(number))
+        return f"{number:.10g} {self.time_unit}" if self.origin is None else _written(self.labels(number)[()])
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Attributes of a time coordinate (datetimes carry their unit in their type)."""
+        numeric = {"units": self.time_unit} if self.origin is None else {}
+        return {"long_name": "time", "axis": "T", **numeric}
 
     @property
     def _nanoseconds(self) -> float:
@@ -199,6 +209,10 @@ def _read_objects(array: NDArray[Any], where: str) -> NDArray[Any]:
         likely = [item for item in known if pd.isna(pd.to_datetime(item, format="ISO8601", utc=True, errors="coerce"))]
         raise DataError(f"{where}: got time {(likely or known)[0]!r}; {_CURE}") from None
     return read.to_numpy().reshape(array.shape)
+
+
+def _written(instant: Any) -> str:
+    return str(instant.astype("datetime64[ns]")).rstrip("0").rstrip(".")
 
 
 def _count(spans: NDArray[np.timedelta64], nanoseconds: float) -> NDArray[np.float64]:

@@ -31,7 +31,7 @@ class Schedule:
     offset
         (U + 1,) the segments of unit k are offset[k] to offset[k + 1]; each unit has at least one.
     begin
-        (S,) time at which a segment begins, in the model's unit, increasing within a unit; the first is the clock's start.
+        (S,) time at which a segment begins, in the model's unit, increasing within a unit; first its clock's start.
     level
         (S, I) value of each continuous input at the segment's begin, in the order of `model.inputs`, impulses left out.
     slope

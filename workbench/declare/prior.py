@@ -12,8 +12,6 @@ from typing import Any
 from workbench.base.errors import DeclarationError, unknown
 from workbench.declare.families import FAMILIES, POSITIVE
 
-_POSITIVE_SHAPES = {"Beta", "Gamma", "InverseGamma", "Weibull", "Pareto", "Cauchy", "HalfCauchy", "Gumbel"}
-
 
 class UnknownPrior(DeclarationError, AttributeError):
     """A prior's name is not one of PyMC's continuous univariate distributions."""
@@ -53,17 +51,30 @@ class Prior:
 
         kin = FAMILIES[self.name].kin
         if kin is None:
-            raise DeclarationError(f"got prior {self!r}; expected one that SciPy knows too, for its quantiles")
+            raise DeclarationError(f"got prior {self!r}; expected one that SciPy knows too")
         name, arguments = kin(self.pymc_arguments)
         return getattr(scipy.stats, name)(**arguments)
 
     def quantile(self, mass: float) -> float:
-        """Return the value below which the prior has probability `mass`, in the quantity's unit."""
-        given = self.pymc_arguments
-        if self.name == "LogNormal" and mass == 0.5:
-            return math.exp(given["mu"])
-        if self.name == "Normal" and mass == 0.5:
-            return given["mu"]
+        """Return the value below which the prior has probability `mass`, in the quantity's unit.
+
+        Raises
+        ------
+        DeclarationError
+            If `mass` is not between 0 and 1, or if the prior has no quantiles (Flat, HalfFlat) or none that are known
+            in closed form (PolyaGamma).
+        """
+        if not 0 < mass < 1:
+            raise DeclarationError(f"got mass {mass:g}; expected a number between 0 and 1")
+        family, given = FAMILIES[self.name], self.pymc_arguments
+        if self.name in ("Normal", "LogNormal") and mass == 0.5:  # the common medians need no SciPy
+            return given["mu"] if self.name == "Normal" else math.exp(given["mu"])
+        if family.quantile is not None:
+            return float(family.quantile(given, mass))
+        if family.kin is None:
+            raise DeclarationError(
+                f"got prior {self!r}, which has no quantile; expected a proper prior, or a value= beside it"
+            )
         return float(self.frozen().ppf(mass))
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,7 +103,8 @@ def make(name: str, *positional: float, **keywords: float) -> Prior:
     family = FAMILIES[name]
     if len(positional) > len(family.arguments):
         raise DeclarationError(
-            f"{name}: got {len(positional)} arguments; expected at most {len(family.arguments)}: {_list(family.arguments)}"
+            f"{name}: got {len(positional)} arguments; expected at most {len(family.arguments)}: "
+            f"{_list(family.arguments)}"
         )
     given = dict(zip(family.arguments, positional, strict=False))
     for key, value in keywords.items():
@@ -107,11 +119,8 @@ def make(name: str, *positional: float, **keywords: float) -> Prior:
 def _checked(name: str, given: dict[str, Any]) -> dict[str, float]:
     family = FAMILIES[name]
     numbers = {key: _number(name, key, value) for key, value in given.items()}
-    if "median" in numbers:
-        if "mu" in numbers:
-            raise DeclarationError(f"{name}: got both 'mu' and 'median'; expected one of them")
-        if numbers["median"] <= 0:
-            raise DeclarationError(f"{name}: got median={numbers['median']:g}; expected a number above 0")
+    if "median" in numbers and "mu" in numbers:
+        raise DeclarationError(f"{name}: got both 'mu' and 'median'; expected one of them")
     in_choices = {key for choice in family.choices for names in choice for key in names}
     for choice in family.choices:
         names = {key for names in choice for key in names}
@@ -125,16 +134,12 @@ def _checked(name: str, given: dict[str, Any]) -> dict[str, float]:
     if missing:
         raise DeclarationError(f"{name}: got {_list(numbers) or 'no argument'}; expected {_list(missing)} as well")
     for key, value in numbers.items():
-        positive = key in POSITIVE or (
-            name in _POSITIVE_SHAPES and key in ("alpha", "beta") and (name, key) != ("Cauchy", "alpha")
-        )
-        if positive and not value > 0:
+        if key in POSITIVE | family.positive and not value > 0:
             raise DeclarationError(f"{name}: got {key}={value:g}; expected a number above 0")
-    bounds = {**family.defaults, **numbers}
-    if "lower" in bounds and "upper" in bounds and not bounds["lower"] < bounds["upper"]:
-        raise DeclarationError(
-            f"{name}: got lower={bounds['lower']:g}, upper={bounds['upper']:g}; expected lower < upper"
-        )
+    full = {**family.defaults, **numbers}
+    if family.rule is not None and not family.rule[0](full):
+        shown = ", ".join(f"{key}={value:g}" for key, value in full.items())
+        raise DeclarationError(f"{name}: got {shown}; expected {family.rule[1]}")
     return numbers
 
 
@@ -143,7 +148,8 @@ def _number(name: str, key: str, value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError):
         raise DeclarationError(f"{name}: got {key}={value!r}; expected a number") from None
-    if math.isnan(number) or (math.isinf(number) and key not in ("lower", "upper")):
+    endless = name == "TruncatedNormal" and key in ("lower", "upper")
+    if math.isnan(number) or (math.isinf(number) and not endless):
         raise DeclarationError(f"{name}: got {key}={number}; expected a finite number")
     return number
 

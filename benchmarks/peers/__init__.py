@@ -1,0 +1,1 @@
+"""One module a peer, all with the command line of `protocol.main`."""

@@ -37,20 +37,22 @@ class Clock:
     origin: np.datetime64 | None = None
 
     @classmethod
-    def of(cls, times: Any, time_unit: str) -> "Clock":
+    def of(cls, times: Any, time_unit: str, where: str = "times") -> "Clock":
         """Return the clock for `times`: its origin is their earliest datetime, or None when they are numbers.
+
+        `where` names them in an error.
 
         Raises
         ------
         DataError
             If the times are neither, or datetimes of which none is known.
         """
-        read = read_times(times, "times")
+        read = read_times(times, where)
         if read.dtype.kind != "M":
             return cls(time_unit)
         known = read[~np.isnat(read)]
         if known.size == 0:
-            raise DataError(f"times: got {read.size} datetimes, none of them known; expected at least one")
+            raise DataError(f"{where}: got {read.size} datetimes, none of them known; expected at least one")
         return cls(time_unit, known.min())
 
     def numbers(self, times: Any, where: str = "times", unit: str | None = None) -> NDArray[np.float64]:
@@ -137,7 +139,7 @@ def check_times(times: NDArray[np.float64], where: str, clock: Clock | None = No
     if times.ndim != 1:
         raise DataError(f"{where}: got times of shape {times.shape}; expected one row of times")
     wrong = ~np.isfinite(times)
-    wrong[1:] |= ~(np.diff(times) > 0)
+    wrong[1:] |= ~(times[1:] > times[:-1])
     if not wrong.any():
         return
     row = int(np.argmax(wrong))
@@ -161,7 +163,7 @@ def check_times_of_units(
         As `check_times`, for the first unit that is wrong; `labels` name it, and rows count within it.
     """
     wrong = ~np.isfinite(times)
-    wrong[1:] |= (np.diff(index) == 0) & ~(np.diff(times) > 0)
+    wrong[1:] |= (np.diff(index) == 0) & ~(times[1:] > times[:-1])
     if wrong.any():
         unit = index[np.argmax(wrong)]
         check_times(times[index == unit], where if labels is None else f"{where}, unit {labels[unit]!r}", clock)

@@ -123,7 +123,7 @@ def observe(model: Ode, data: Any) -> Observations:
         If values or times cannot be converted into the declared unit.
     """
     readings = read(model, data)
-    clock = Clock.of(readings.times.values, model.time_unit)
+    clock = Clock.of(readings.times.values, model.time_unit, "data")
     time = clock.numbers(readings.times.values, "data", readings.times.units)
     check_times_of_units(time, readings.index, "data", labels=readings.labels, clock=clock)
     made = Observations(readings.layout, readings.labels, readings.index, time, readings.values, clock)

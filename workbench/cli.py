@@ -1,0 +1,141 @@
+"""The command line: `workbench run`, `workbench list`, `workbench demo`."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench.base.errors import ParameterError, WorkbenchError
+from workbench.base.share import notebook as find
+from workbench.base.share import notebooks
+
+DEMO = "patient_pharmacokinetics"
+
+
+class _Refused(click.ClickException):
+    """An error of the workbench: one sentence, no traceback."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"workbench: {self.message}", err=True)
+
+
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except WorkbenchError as error:
+            raise _Refused(str(error)) from error
+
+
+def _version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
+    from workbench.report.provenance import version
+
+    if asked:
+        click.echo(f"workbench {version()}")
+        ctx.exit()
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+def main() -> None:
+    """A research workbench for digital twins."""
+
+
+@main.command("run")
+@click.argument("name")
+@click.option("-p", "--parameter", "texts", multiple=True, metavar="KEY=VALUE", help="Set a parameter (repeatable).")
+@click.option("-f", "--file", "file", metavar="FILE", help="Read parameters from a YAML or JSON file.")
+@click.option("-o", "--output", metavar="FOLDER", help="The run folder (default: runs/NAME).")
+@click.option("--code", is_flag=True, help="Put the code into the report, folded.")
+def run(name: str, texts: Sequence[str], file: str | None, output: str | None, code: bool) -> None:
+    """Run the notebook NAME (or the path of one) and write its run folder."""
+    from workbench.report.notebook import run_notebook
+    from workbench.report.parameters import read_texts
+
+    path = find(name)
+    given = _from_file(Path(file)) if file else {}
+    pairs = [text.partition("=") for text in texts]
+    for key, equals, _ in pairs:
+        if not equals or not key.strip():
+            raise ParameterError(f"got -p {key!r}; expected -p key=value")
+    given |= read_texts(path, {key.strip(): value for key, _, value in pairs})
+    done = run_notebook(path, given, output=output or Path("runs") / path.stem, code=code)
+    click.echo(done.report)
+
+
+@main.command("list")
+@click.argument("names", nargs=-1)
+def list_notebooks(names: Sequence[str]) -> None:
+    """List notebooks with their parameters: type, range, default, meaning."""
+    from workbench.report.annotations import describe
+    from workbench.report.parameters import notebook_parameters
+
+    known = {name: find(name) for name in names} or notebooks()
+    if not known:
+        click.echo("There are no notebooks.")
+    for place, (name, path) in enumerate(known.items()):
+        click.echo(f"{chr(10) if place else ''}{name}: {_title(path)}")
+        fields = notebook_parameters(path).model_fields
+        rows = [
+            (key, describe(field), json.dumps(field.default, ensure_ascii=False), field.description or "")
+            for key, field in fields.items()
+        ]
+        click.echo(_aligned([("parameter", "takes", "default", "meaning"), *rows]) if rows else "  no parameters")
+
+
+@main.command("demo")
+@click.option("-o", "--output", metavar="FOLDER", default="runs/demo", show_default=True, help="The run folder.")
+def demo(output: str) -> None:
+    """Calibrate the population pharmacokinetics of theophylline and compare with the published values."""
+    from workbench.report.notebook import run_notebook
+
+    done = run_notebook(DEMO, output=output)
+    with (done.folder / "tables" / "population.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = [name for name in ("parameter", "ours", "published") if rows and name in rows[0]] or list(rows[0])
+    click.echo(f"\n{_aligned([tuple(columns), *(tuple(row[name] for name in columns) for row in rows)])}\n")
+    click.echo(done.report)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    """Return parameters from YAML or JSON, numbers such as 1e-3 read as YAML 1.2 has them."""
+    import re
+
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML's safe loader, for which 1e-3 is a number."""
+
+    number = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+    try:
+        given = yaml.load(path.read_text(encoding="utf-8"), Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ParameterError(f"got {str(path)!r}, which cannot be read ({reason}); expected YAML or JSON") from None
+    if not isinstance(given, dict | None):
+        raise ParameterError(f"got {type(given).__name__} in {str(path)!r}; expected `name: value` lines")
+    return given or {}
+
+
+def _title(path: Path) -> str:
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        for line in "".join(cell["source"]).splitlines():
+            if cell["cell_type"] == "markdown" and line.startswith("# "):
+                return line[2:].strip()
+    return ""
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    texts = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(f"  {text}" for text in [texts[0], "  ".join("-" * width for width in widths), *texts[1:]])
+
+
+if __name__ == "__main__":
+    main()

@@ -36,8 +36,17 @@ def load(source: str) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Numba looks functions up by their module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception:  # a damaged file of machine code: compile it anew, once
+        shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
+        spec.loader.exec_module(module)
     return module
+
+
+def address(kept: str) -> int:
+    """Return the address of the machine code of a kernel that this process has loaded, by its key."""
+    return int(sys.modules[f"workbench_kernel_{kept}"].run.address)
 
 
 def _written(source: str, name: str) -> Path:
@@ -63,8 +72,3 @@ def _written(source: str, name: str) -> Path:
     path = home / f"{name}.py"
     path.write_text(source, encoding="utf-8")
     return path
-
-
-def forget(module: ModuleType) -> None:
-    """Remove a kernel's machine code from the disk (used when it turns out to be damaged)."""
-    shutil.rmtree(Path(str(module.__file__)).parent / "__pycache__", ignore_errors=True)

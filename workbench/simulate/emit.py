@@ -157,15 +157,10 @@ def emit(traced: Trace, tableau: Tableau, *, sensitivities: bool) -> str:
     """
     n, k, m = len(traced.states), len(traced.observe), len(traced.model.estimated) if sensitivities else 0
     length = n * (1 + m)
-    sizes = {
-        "N": n,
-        "K": k,
-        "M": m,
-        "L": length,
-        "Q": (2 + tableau.stages) * length,
-        "WORK": (3 + tableau.stages) * length,
-    }
-    header = HEADER + "".join(f"{name} = {value}\n" for name, value in sizes.items()) + f"ORDER = {tableau.order}\n"
+    continuous = len(traced.inputs)
+    blocks = {"L": length, "Q": (2 + tableau.stages) * length, "WORK": (3 + tableau.stages) * length}
+    sizes = {"N": n, "K": k, "M": m, "P": len(traced.theta), "I": continuous, **blocks, "ORDER": tableau.order}
+    header = HEADER + "".join(f"{name} = {value}\n" for name, value in sizes.items())
     equations = _differentiated_equations(traced) if sensitivities else _plain_equations(traced)
     kind = SENSITIVITIES if sensitivities else VALUES
     stepping = STEPPING.replace("OUT", "Y, D" if sensitivities else "X, Y")

@@ -1,10 +1,12 @@
 """The kernels of a model, traced and compiled once for each instance, and run over members in parallel threads."""
 
+import ctypes
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from workbench.simulate.tableaus import TSIT5
 Array = NDArray[np.float64]
 SOLVED, TOO_LONG, TOO_SMALL = 0, 1, 2
 _LOCK = threading.Lock()
+_C = {"d": ctypes.POINTER(ctypes.c_double), "l": ctypes.POINTER(ctypes.c_int64)}
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,18 @@ def longest_run(schedule: Schedule) -> int:
     return 20_000 + 50 * int(np.diff(schedule.offset).max(initial=1))
 
 
+def pointers(*arguments: Any) -> Iterator[Any]:
+    """Yield a kernel's arguments as C takes them: addresses of contiguous arrays, and numbers."""
+    for argument in arguments:
+        yield argument.ctypes.data_as(_C[argument.dtype.char]) if isinstance(argument, np.ndarray) else argument
+
+
+def schedule_arguments(schedule: Schedule, rows: NDArray[np.int64], times: Array) -> tuple[Any, ...]:
+    """Return what both kinds of kernel take between theta and the tolerances."""
+    s, units = schedule, rows.size - 1
+    return units, s.offset, s.begin, s.begin.size, s.level, s.slope, s.jump, rows, times, times.size
+
+
 def solve(
     model: Ode,
     theta: Array,
@@ -87,24 +102,24 @@ def solve(
     if override is None:
         override = np.full((members, units, n), np.nan)
     made = Solutions(np.empty((members, r, n)), np.empty((members, r, k)), np.empty((members, units, 4)))
-    arrays = (schedule.offset, schedule.begin, schedule.level, schedule.slope, schedule.jump, rows, times)
-    fixed = (np.ascontiguousarray(theta), override, *arrays, model.rtol, model.atol, longest_run(schedule))
-    kernel = cache.load(source(model, sensitivities=False))
+    values = (np.ascontiguousarray(theta), override, *schedule_arguments(schedule, rows, times))
+    results = (members, made.states, made.outputs, made.log)
+    run = cache.load(source(model, sensitivities=False)).run.ctypes
 
     def part(lo: int, hi: int) -> None:
-        kernel.run(lo, hi, *fixed, made.states, made.outputs, made.log)
+        run(lo, hi, *pointers(*values, model.rtol, model.atol, longest_run(schedule), *results))
 
     _over_members(part, members)
     return made
 
 
 def _over_members(part: Callable[[int, int], None], members: int) -> None:
-    """Call `part(lo, hi)` over all members: the first alone (it compiles), the rest in parallel without the GIL."""
-    part(0, min(1, members))
-    if members <= 1:
+    """Call `part(lo, hi)` over all members, in parallel where there are several (C calls run without the GIL)."""
+    if members == 1:
+        part(0, 1)
         return
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    pieces = min(members - 1, 4 * workers)
-    edges = np.linspace(1, members, pieces + 1).astype(int)
+    pieces = min(members, 4 * workers)
+    edges = np.linspace(0, members, pieces + 1).astype(int)
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(part, edges[:-1], edges[1:]))

@@ -4,16 +4,22 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import numba
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
+from pytensor.link.numba.cache import _call_cached_ptr
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
 from workbench.simulate import cache
+from workbench.simulate.kernel import pointers
 
-VERSION = 1
+VERSION = 2
+_D, _L = numba.types.CPointer(numba.types.float64), numba.types.CPointer(numba.types.int64)
+_N, _F = numba.types.int64, numba.types.float64
+_RUN = numba.types.FunctionType(numba.types.void(_D, _N, _L, _D, _N, _D, _D, _D, _L, _D, _N, _F, _F, _N, _D, _D))
 SCHEDULE_TYPES = (pt.lvector, pt.dvector, pt.dmatrix, pt.dmatrix, pt.dmatrix, pt.lvector, pt.dvector)
 
 
@@ -63,10 +69,12 @@ class Solve(Op):
 
     def perform(self, node: Apply, inputs: Sequence[Any], storage: Any) -> None:
         """Solve outside Numba graphs."""
-        *arguments, times = (np.ascontiguousarray(i) for i in inputs)
+        theta, offset, begin, level, slope, jump, rows, times = (np.ascontiguousarray(i) for i in inputs)
         y = np.empty((times.size, self.outputs))
         d = np.empty((times.size, self.outputs, len(self.estimated)))
-        cache.load(self.source).run(*arguments, times, *self.tolerances, self.longest_run, y, d)
+        units, segments = rows.size - 1, begin.size
+        arrays = (theta, units, offset, begin, segments, level, slope, jump, rows, times, times.size)
+        cache.load(self.source).run.ctypes(*pointers(*arrays, *self.tolerances, self.longest_run, y, d))
         storage[0][0], storage[1][0] = y, d
 
     def infer_shape(self, fgraph: Any, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -129,18 +137,31 @@ def _key(*parts: Any) -> str:
 
 @register_funcify_and_cache_key(Solve)
 def _solve_in_numba(op: Solve, node: Apply, **_: Any) -> tuple[Any, str]:
-    kernel = cache.load(op.source).run
+    """Call the kernel by its address: its machine code is compiled once, and its numbers are the same in every graph."""
+    key = cache.key(op.source)
+    cache.load(op.source)
     outputs, columns = op.outputs, len(op.estimated)
     (rtol, atol), longest_run = op.tolerances, op.longest_run
+    name = f"workbench.kernel.{key}"
+
+    @numba_njit
+    def address():  # type: ignore[no-untyped-def]
+        with numba.objmode(found=numba.types.intp):
+            found = cache.address(key)
+        return found
 
     @numba_njit
     def solve(theta, offset, begin, level, slope, jump, rows, times):  # type: ignore[no-untyped-def]
         y = np.empty((times.size, outputs))
         d = np.empty((times.size, outputs, columns))
-        kernel(theta, offset, begin, level, slope, jump, rows, times, rtol, atol, longest_run, y, d)
+        run = _call_cached_ptr(get_ptr_func=address, func_type_ref=_RUN, unique_func_name_lit=name)
+        run(
+            np.ascontiguousarray(theta).ctypes, rows.size - 1, offset.ctypes, begin.ctypes, begin.size, level.ctypes,
+            slope.ctypes, jump.ctypes, rows.ctypes, times.ctypes, times.size, rtol, atol, longest_run, y.ctypes, d.ctypes,
+        )  # fmt: skip
         return y, d
 
-    return solve, _key("solve", cache.key(op.source), op.estimated, outputs, op.tolerances, longest_run)
+    return solve, _key("solve", key, op.estimated, outputs, op.tolerances, longest_run)
 
 
 @register_funcify_and_cache_key(Pull)

@@ -67,7 +67,7 @@ def simulate(
     rows = np.arange(count + 1, dtype=np.int64) * numbers.size
     made = solve(model, theta.values, schedule, rows=rows, times=np.tile(numbers, count), override=override.values)
     failed = refuse_failures(model, made, theta)
-    dataset = _dataset(model, made, theta, clock.labels(numbers))
+    dataset = as_dataset(model, made, theta, clock.labels(numbers))
     dataset.attrs |= attributes(model, theta, parameters)
     if failed:
         dataset.attrs["failed_members"] = failed
@@ -97,7 +97,8 @@ def refuse_failures(model: Ode, made: Solutions, theta: Members) -> int:
     return failed
 
 
-def _dataset(model: Ode, made: Solutions, theta: Members, labels: Any) -> xr.Dataset:
+def as_dataset(model: Ode, made: Solutions, theta: Members, labels: Any) -> xr.Dataset:
+    """Return states and outputs over the dims of the draws, `unit` and `time`; every unit has the same times."""
     dims = [*theta.index, *([UNIT] if theta.units else []), TIME]
     shape = [*theta.shape, *([len(theta.units)] if theta.units else []), len(labels)]
     columns = {n: made.states[..., k] for k, n in enumerate(model.states)}

@@ -10,10 +10,16 @@ HEADER = '''"""A kernel written by workbench; do not edit."""
 import math
 
 import numpy as np
-from numba import njit
+from numba import carray, cfunc, njit, types
 
-inner = njit(error_model="numpy", fastmath={"contract", "nsz", "arcp"})
-outer = njit(error_model="numpy", fastmath={"contract", "nsz", "arcp"}, nogil=True, cache=True)
+inner = njit(inline="always", error_model="numpy", fastmath={"contract", "nsz", "arcp"})
+void, i8, f8 = types.void, types.int64, types.float64
+i8p, f8p = types.CPointer(i8), types.CPointer(f8)
+
+
+def entry(signature):
+    return cfunc(signature, error_model="numpy", fastmath={"contract", "nsz", "arcp"}, cache=True)
+
 '''
 
 STEPPING = '''
@@ -108,12 +114,20 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
 '''
 
 VALUES = '''
-@outer
-def run(lo, hi, theta, override, offset, begin, level, slope, jump, rows, times, rtol, atol, longest_run, X, Y, log):
+@entry(void(i8, i8, f8p, f8p, i8, i8p, f8p, i8, f8p, f8p, f8p, i8p, f8p, i8, f8, f8, i8, i8, f8p, f8p, f8p))
+def run(
+    lo, hi, theta_, override_, units, offset_, begin_, segments, level_, slope_, jump_, rows_, times_, count,
+    rtol, atol, longest_run, members, X_, Y_, log_,
+):
     """Solve members lo to hi for every unit; theta (B, U, P), X (B, R, N), Y (B, R, K), log (B, U, 4)."""
+    theta, override = carray(theta_, (members, units, P)), carray(override_, (members, units, N))
+    offset, rows = carray(offset_, (units + 1,)), carray(rows_, (units + 1,))
+    begin, times = carray(begin_, (segments,)), carray(times_, (count,))
+    level, slope, jump = carray(level_, (segments, I)), carray(slope_, (segments, I)), carray(jump_, (segments, N))
+    X, Y, log = carray(X_, (members, count, N)), carray(Y_, (members, count, K)), carray(log_, (members, units, 4))
     W = np.empty(WORK)
     for b in range(lo, hi):
-        for k in range(offset.size - 1):
+        for k in range(units):
             start(theta[b, k], W)
             for i in range(N):
                 if not math.isnan(override[b, k, i]):
@@ -131,12 +145,20 @@ def run(lo, hi, theta, override, offset, begin, level, slope, jump, rows, times,
 '''
 
 SENSITIVITIES = '''
-@outer
-def run(theta, offset, begin, level, slope, jump, rows, times, rtol, atol, longest_run, Y, D):
+@entry(void(f8p, i8, i8p, f8p, i8, f8p, f8p, f8p, i8p, f8p, i8, f8, f8, i8, f8p, f8p))
+def run(
+    theta_, units, offset_, begin_, segments, level_, slope_, jump_, rows_, times_, count,
+    rtol, atol, longest_run, Y_, D_,
+):
     """Solve every unit with sensitivities; theta (U, P), Y (R, K), D (R, K, M); a unit that fails reads infinity."""
+    theta = carray(theta_, (units, P))
+    offset, rows = carray(offset_, (units + 1,)), carray(rows_, (units + 1,))
+    begin, times = carray(begin_, (segments,)), carray(times_, (count,))
+    level, slope, jump = carray(level_, (segments, I)), carray(slope_, (segments, I)), carray(jump_, (segments, N))
+    Y, D = carray(Y_, (count, K)), carray(D_, (count, K, M))
     W = np.empty(WORK)
     log = np.empty(4)
-    for k in range(offset.size - 1):
+    for k in range(units):
         start(theta[k], W)
         integrate(
             theta[k], begin, level, slope, jump, offset[k], offset[k + 1], times, rows[k], rows[k + 1],

@@ -1,0 +1,94 @@
+"""From a problem to the PyMC model that a user can read and edit."""
+
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from workbench.base.schema import UNIT
+from workbench.calibrate.likelihood import likelihood
+from workbench.calibrate.pooling import distribution, variable
+from workbench.calibrate.problem import Problem
+from workbench.declare.prior import Prior
+from workbench.simulate.kernel import longest_run, source
+from workbench.simulate.op import Solve
+
+
+def build(problem: Problem) -> pm.Model:
+    """Return the PyMC model: priors, one solve for all units, and the likelihood of each output's readings."""
+    model = problem.model
+    count = problem.rows.size - 1
+    with pm.Model(coords=_coords(problem)) as made:
+        theta = []
+        for name, quantity in model.theta.items():
+            way = problem.pool.get(name, "complete")
+            theta.append(pt.constant(quantity.nominal()) if quantity.prior is None else variable(quantity, way, count))
+        outputs = _solve(problem, _matrix(theta, count))
+        for name, rows in problem.measured.items():
+            _observe(problem, name, rows, outputs)
+    return made
+
+
+def _coords(problem: Problem) -> dict[str, Any]:
+    coords: dict[str, Any] = {} if problem.units is None else {UNIT: list(problem.units)}
+    observations = problem.observations
+    labels = observations.clock.labels(observations.time)
+    if observations.layout != "sample":
+        coords |= {"time": np.unique(labels)}
+    for name, rows in problem.measured.items():
+        if _sample_dim(problem, name):
+            coords[f"{name}_sample"] = rows
+    return coords
+
+
+def _sample_dim(problem: Problem, name: str) -> bool:
+    """Whether the readings of an output need a dim of their own: ragged tables, and outputs not measured everywhere."""
+    whole = problem.measured[name].size == problem.observations.time.size
+    return problem.observations.layout == "sample" or not whole
+
+
+def _matrix(theta: list[Any], count: int) -> Any:
+    """Return theta (units, parameters)."""
+    if count == 1:
+        return pt.stack([t if t.ndim == 0 else t[0] for t in theta])[None, :]
+    return pt.stack([pt.broadcast_to(t, (count,)) if t.ndim == 0 else t for t in theta], axis=1)
+
+
+def _solve(problem: Problem, theta: Any) -> Any:
+    """Return the outputs at every row of the data (rows, outputs)."""
+    model, s = problem.model, problem.schedule
+    names = list(model.theta)
+    solve = Solve(
+        source(model, sensitivities=True),
+        estimated=[names.index(name) for name in model.estimated],
+        outputs=len(model.outputs),
+        tolerances=(model.rtol, model.atol),
+        longest_run=longest_run(s),
+    )
+    arrays = (s.offset, s.begin, s.level, s.slope, s.jump, problem.rows, problem.observations.time)
+    outputs, _ = solve(theta, *(pt.constant(np.ascontiguousarray(a)) for a in arrays))
+    return outputs
+
+
+def _observe(problem: Problem, name: str, rows: Any, outputs: Any) -> None:
+    noise = problem.model.outputs[name].noise
+    assert noise is not None
+    arguments = {
+        key: distribution(f"{name}_{key}", value) if isinstance(value, Prior) else value
+        for key, value in noise.arguments
+    }
+    column = list(problem.model.outputs).index(name)
+    whole = rows.size == problem.observations.time.size
+    centre = outputs[:, column] if whole else outputs[rows, column]
+    readings = problem.observations.values[name][rows]
+    if noise.family.readings == "count":
+        readings = readings.astype(np.int64)
+    if _sample_dim(problem, name):
+        likelihood(name, noise, centre, arguments, observed=readings, shape=rows.size, dims=f"{name}_sample")
+        return
+    dims = problem.observations.dims
+    if len(dims) == 2:
+        shape = (problem.rows.size - 1, -1)
+        centre, readings = centre.reshape((shape[0], readings.size // shape[0])), readings.reshape(shape)
+    likelihood(name, noise, centre, arguments, observed=readings, shape=readings.shape, dims=dims)

@@ -1,0 +1,130 @@
+"""What a calibration returns: the posterior as a tree of datasets, and the evidence for it."""
+
+import html
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from workbench.calibrate.trust import TrustCard, convergence, trust
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pymc as pm
+
+    from workbench.calibrate.problem import Problem
+
+MASS = 0.89  # of the intervals in a summary, ArviZ's default
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A posterior, where it came from, and whether it may be trusted.
+
+    Attributes
+    ----------
+    tree
+        Groups posterior, sample_stats, posterior_predictive, log_likelihood and observed_data, with units in attrs.
+    model
+        The `pm.Model` that was sampled (None in a calibration opened from a file without its declaration).
+    problem
+        The declaration, data and inputs (None as above).
+    """
+
+    tree: xr.DataTree
+    model: "pm.Model | None" = field(default=None, repr=False)
+    problem: "Problem | None" = field(default=None, repr=False)
+
+    @property
+    def posterior(self) -> xr.Dataset:
+        """Draws of every parameter over chain and draw (and unit)."""
+        return self.tree["posterior"].to_dataset()
+
+    @cached_property
+    def trust(self) -> TrustCard:
+        """The gates that this posterior had to pass."""
+        return trust(self.posterior, self.tree["sample_stats"].to_dataset())
+
+    def summary(self) -> "pd.DataFrame":
+        """Return a row a parameter: mean, SD, equal-tailed 89 % interval, effective sizes, R-hat, unit, and a verdict.
+
+        The verdict is "ok" only where the parameter's own diagnostics and the whole card hold; otherwise it says why not.
+        """
+        import pandas as pd
+
+        posterior = self.posterior
+        measures = convergence(posterior)
+        rows = {}
+        for name, draws in posterior.data_vars.items():
+            stacked = draws.stack(sample=("chain", "draw")).transpose(..., "sample")  # noqa: PD013
+            for place in np.ndindex(stacked.shape[:-1]):
+                labels = [str(stacked.coords[d].values[i]) for d, i in zip(stacked.dims[:-1], place, strict=True)]
+                row = f"{name}[{', '.join(labels)}]" if labels else str(name)
+                figures = [float(measures[name].values[k][place]) for k in range(3)]
+                rows[row] = [*_describe(stacked.values[place]), *figures, draws.attrs.get("units", "1")]
+        low, high = f"eti{100 * MASS:.0f}_lb", f"eti{100 * MASS:.0f}_ub"
+        columns = ["mean", "sd", low, high, "r_hat", "ess_bulk", "ess_tail", "units"]
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+        doubt = "; ".join(gate.name for gate in self.trust.failures)
+        table["verdict"] = f"not to be trusted: failed '{doubt}'" if doubt else "ok"
+        return table
+
+    def new_unit(self, *, seed: int | None = None) -> xr.Dataset:
+        """Return draws of the parameters of a unit not yet seen, over chain and draw.
+
+        Partially pooled parameters are drawn from the population; the others are as estimated. ParameterError when a
+        parameter was estimated for each unit on its own, which says nothing about another.
+        """
+        from workbench.calibrate.population import new_unit
+
+        return new_unit(self, seed)
+
+    def save(self, path: Any) -> None:
+        """Write everything to one netCDF (`.nc`) or zarr (`.zarr`) store, with versions, declaration and hash inside."""
+        from workbench.calibrate.store import save
+
+        save(self, path)
+
+    @staticmethod
+    def open(path: Any, model: Any = None) -> "Calibration":
+        """Read a calibration back; nothing in the file is executed.
+
+        Parameters
+        ----------
+        path
+            A store written by `save`.
+        model
+            The declaration, to go on from (forecasts); it must be the one that the file describes.
+        """
+        from workbench.calibrate.store import open_calibration
+
+        return open_calibration(path, model)
+
+    def _headline(self) -> str:
+        sizes = self.posterior.sizes
+        attrs = self.posterior.attrs
+        words = f"Calibration of {attrs.get('model', '?')}: {sizes['chain']} chains of {sizes['draw']} draws"
+        if self.trust.passed:
+            return words
+        return f"{words}. NOT TO BE TRUSTED YET: " + "; ".join(
+            g.says for g in self.trust.gates if g.verdict != "passed"
+        )
+
+    def __repr__(self) -> str:
+        return f"{self._headline()}\n{self.summary().drop(columns='verdict').to_string(float_format='%.4g')}"
+
+    def _repr_html_(self) -> str:
+        style = "" if self.trust.passed else ' style="border-left:0.3em solid #b00;padding-left:0.6em"'
+        table = self.summary().drop(columns="verdict").to_html(float_format=lambda v: f"{v:.4g}", border=0)
+        return (
+            f"<div{style}><p><b>{html.escape(self._headline())}</b></p>{table}"
+            f"<details><summary>Trust card</summary>{self.trust._repr_html_()}</details>"
+            f"<details><summary>Data tree</summary>{self.tree._repr_html_()}</details></div>"
+        )
+
+
+def _describe(draws: np.ndarray) -> list[float]:
+    low, high = np.quantile(draws, [0.5 - MASS / 2, 0.5 + MASS / 2])
+    return [float(draws.mean()), float(draws.std(ddof=1)), float(low), float(high)]

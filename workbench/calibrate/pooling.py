@@ -1,0 +1,119 @@
+"""Parameters over units: one value for all, one for each, or one for each drawn from a population.
+
+A partially pooled parameter is normal among units on the scale that makes its support the whole line: the logarithm
+for a positive parameter (so the population is lognormal), the logit for one between two ends, its own scale otherwise.
+`<name>_pop` is the population's median and has the declared prior; `<name>_sd` is the standard deviation between units on
+that scale.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+
+from workbench.base.schema import UNIT
+from workbench.base.units import DIMENSIONLESS
+from workbench.declare.prior import Prior, make
+from workbench.declare.quantity import Parameter
+
+SPREAD = make("HalfNormal", 1.0)
+"""Prior of the between-unit SD on a log or logit scale: up to a factor of about seven between units at two SD."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The scale on which units vary normally, by the ends of a parameter's support."""
+
+    low: float
+    high: float
+
+    @property
+    def name(self) -> str:
+        """The scale in a word."""
+        if np.isfinite(self.low) and np.isfinite(self.high):
+            return "logit"
+        return "log" if np.isfinite(self.low) or np.isfinite(self.high) else "identity"
+
+    def link(self, value: Any, log: Any = np.log) -> Any:
+        """Return a value on the unbounded scale."""
+        if self.name == "logit":
+            return log((value - self.low) / (self.high - value))
+        if self.name == "log":
+            return log(value - self.low) if np.isfinite(self.low) else log(self.high - value)
+        return value
+
+    def unlink(self, value: Any, exp: Any = np.exp) -> Any:
+        """Return a value of the unbounded scale on the parameter's own."""
+        if self.name == "logit":
+            return self.low + (self.high - self.low) / (1.0 + exp(-value))
+        if self.name == "log":
+            return self.low + exp(value) if np.isfinite(self.low) else self.high - exp(value)
+        return value
+
+
+def scale_of(prior: Prior) -> Scale:
+    """Return the scale on which units of a parameter with this prior vary."""
+    return Scale(*prior.support)
+
+
+def spread_prior(prior: Prior) -> Prior:
+    """Return the prior of the SD between units, in the units of the scale on which they vary."""
+    if scale_of(prior).name != "identity":
+        return SPREAD
+    half_width = 0.5 * (prior.quantile(0.84) - prior.quantile(0.16))
+    return make("HalfNormal", half_width)
+
+
+def variable(parameter: Parameter, way: str, count: int) -> Any:
+    """Return the PyMC variable of an estimated parameter: a scalar, or a vector over `unit`."""
+    assert parameter.prior is not None
+    if way == "complete":
+        return distribution(parameter.name, parameter.prior)
+    if way == "none":
+        return distribution(parameter.name, parameter.prior, dims=UNIT, shape=count)
+    population = distribution(f"{parameter.name}_pop", parameter.prior)
+    spread = distribution(f"{parameter.name}_sd", spread_prior(parameter.prior))
+    scale = scale_of(parameter.prior)
+    centre = scale.link(population, pt.log)
+    among = {"dims": UNIT, "shape": count}
+    if scale.name == "identity":
+        return pm.Normal(parameter.name, mu=centre, sigma=spread, **among)
+    if scale.name == "log" and scale.low == 0.0:
+        return pm.LogNormal(parameter.name, mu=centre, sigma=spread, **among)
+    if scale.name == "logit" and (scale.low, scale.high) == (0.0, 1.0):
+        return pm.LogitNormal(parameter.name, mu=centre, sigma=spread, **among)
+    between = pm.Normal(f"{parameter.name}_offset", mu=centre, sigma=spread, **among)
+    return pm.Deterministic(parameter.name, scale.unlink(between, pt.exp), dims=UNIT)
+
+
+def distribution(name: str, prior: Prior, **keywords: Any) -> Any:
+    """Return the PyMC variable with a declared prior."""
+    return getattr(pm, prior.name)(name, **prior.pymc_arguments, **keywords)
+
+
+def draw_prior(prior: Prior, rng: np.random.Generator, size: Any) -> NDArray[np.float64]:
+    """Return draws of a prior, without PyMC; improper priors give draws of a wide proper one (they serve as starts)."""
+    if prior.name == "Flat":
+        return rng.normal(0.0, 10.0, size)
+    if prior.name == "HalfFlat":
+        return np.abs(rng.normal(0.0, 10.0, size))
+    return np.asarray(prior.frozen().rvs(size=size, random_state=rng), dtype=np.float64)
+
+
+def attributes_of(parameter: Parameter) -> dict[str, dict[str, str]]:
+    """Return attributes of the variables that a pooled parameter brings: the parameter, `_pop` and `_sd`."""
+    assert parameter.prior is not None
+    words = parameter.long_name or parameter.name
+    scale = scale_of(parameter.prior).name
+    own = scale == "identity"
+    return {
+        parameter.name: {"units": parameter.unit, "long_name": words},
+        f"{parameter.name}_pop": {"units": parameter.unit, "long_name": f"{words}, median of the population"},
+        f"{parameter.name}_sd": {
+            "units": parameter.unit if own else DIMENSIONLESS,
+            "long_name": f"{words}, SD between units" + ("" if own else f" on the {scale} scale"),
+        },
+    }

@@ -1,0 +1,180 @@
+"""`wb.to_pymc` and `wb.calibrate`: from a declaration and data to a PyMC model, and to its posterior."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from workbench.base.errors import ParameterError
+from workbench.base.schema import UNIT
+from workbench.calibrate.bayes import build
+from workbench.calibrate.calibration import Calibration
+from workbench.calibrate.density import Density, compile_density
+from workbench.calibrate.pooling import attributes_of, scale_of
+from workbench.calibrate.predict import labelled, labelled_density, predictive
+from workbench.calibrate.problem import Problem, pose
+from workbench.calibrate.progress import Progress
+from workbench.calibrate.sample import Draws, sample
+from workbench.calibrate.start import Start, find_start
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+Array = NDArray[np.float64]
+
+
+def to_pymc(model: Any, data: Any, *, inputs: Any = None, pool: Any = None, discrepancy: Any = None) -> "pm.Model":
+    """Return the PyMC model of a declaration and data, to read, edit and sample.
+
+    Parameters
+    ----------
+    model
+        The declaration.
+    data
+        Measured outputs: a Dataset, a DataFrame or the path of a CSV (see `workbench.sync.observations.observe`).
+    inputs
+        Mapping from an input's name to its series (see `workbench.simulate.scenario`).
+    pool
+        Mapping from parameters to "complete" (one value for all units, the default), "none" (one for each) or
+        "partial" (one for each, from a population: `<name>_pop` is its median, `<name>_sd` the SD between units).
+    discrepancy
+        Not available yet: None.
+
+    Raises
+    ------
+    DataError, UnitError, ParameterError
+        If data, inputs or pooling cannot be used as they are.
+    """
+    return build(_pose(model, data, inputs, pool, discrepancy))
+
+
+def calibrate(
+    model: Any,
+    data: Any,
+    *,
+    inputs: Any = None,
+    pool: Any = None,
+    discrepancy: Any = None,
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    seed: int | None = None,
+    progress: bool = True,
+) -> Calibration:
+    """Return the posterior of a model's parameters given data, with the evidence for it.
+
+    Chains begin around the best mode found from draws of the prior, and are sampled by NUTS (nutpie) on the native
+    kernel. Interrupting returns what was drawn so far, marked as such.
+
+    Parameters
+    ----------
+    model, data, inputs, pool, discrepancy
+        As in `to_pymc`.
+    draws, tune
+        Draws kept and tuning draws, of each chain.
+    chains
+        Number of chains.
+    seed
+        Seed of everything random; the same seed gives the same draws. None takes a fresh one and records it.
+    progress
+        Whether to print what is going on: compiling apart from sampling.
+
+    Returns
+    -------
+    Calibration
+        `.tree` (posterior, sample_stats, posterior_predictive, log_likelihood, observed_data), `.model`, `.summary()`,
+        `.trust`.
+
+    Raises
+    ------
+    DataError, UnitError, ParameterError
+        If data, inputs, pooling or numbers of draws cannot be used as they are.
+    SamplingError
+        If no draw of the prior has a density, or sampling was interrupted before anything was drawn.
+    """
+    _check_counts(draws=draws, chains=chains, tune=tune)
+    seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+    steps = Progress(progress)
+    with steps.phase("compile_time", "compiling the model"):
+        problem = _pose(model, data, inputs, pool, discrepancy)
+        made = build(problem)
+        density = compile_density(made)
+    streams = np.random.SeedSequence(seed).spawn(3)
+    with steps.phase("start_time", "looking for a start"):
+        start = find_start(problem, density, chains, np.random.default_rng(streams[0]))
+    density.failures[0] = 0
+    with steps.phase("sampling_time", f"sampling {chains} chains of {tune} + {draws} draws"):
+        nuts_seed = int(streams[1].generate_state(1)[0])
+        drawn = sample(density, start.points, draws=draws, tune=tune, seed=nuts_seed, progress=steps)
+    with steps.phase("predicting_time", "predicting the data"):
+        rng = np.random.default_rng(streams[2])
+        tree = _tree(problem, density, drawn, rng=rng)
+    about = {"seed": seed, "draws_asked": draws, "tune": tune, **_about_start(start), **steps.seconds}
+    tree["posterior"].attrs |= about
+    return Calibration(tree, made, problem)
+
+
+def _pose(model: Any, data: Any, inputs: Any, pool: Any, discrepancy: Any) -> Problem:
+    if discrepancy is not None:
+        raise ParameterError(f"got discrepancy={discrepancy!r}; expected None, as this version models no discrepancy")
+    return pose(model, data, inputs=inputs, pool=pool)
+
+
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        least = 0 if name == "tune" else 1
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise ParameterError(f"got {name}={value!r}; expected a whole number of at least {least}")
+
+
+def _about_start(start: Start) -> dict[str, Any]:
+    return {"start_log_density": start.best, "climbed_to": [float(t) for t in start.tops]}
+
+
+def _tree(problem: Problem, density: Density, drawn: Draws, *, rng: np.random.Generator) -> xr.DataTree:
+    """Return the groups that ArviZ knows, with units."""
+    variables = _variables(problem, density.space.constrain(drawn.points))
+    readings, log_densities = predictive(problem, variables, rng)
+    posterior = _posterior(problem, variables)
+    posterior.attrs |= {
+        "inference_library": "nutpie",
+        "interrupted": int(drawn.interrupted),
+        "failed_evaluations": int(density.failures[0]),
+    }
+    lead = {d: posterior[d] for d in ("chain", "draw")}
+    statistics = xr.Dataset({n: (("chain", "draw"), v) for n, v in drawn.statistics.items()}, lead)
+    groups = {
+        "posterior": posterior,
+        "sample_stats": statistics,
+        "posterior_predictive": labelled(problem, readings),
+        "log_likelihood": labelled_density(problem, log_densities),
+        "observed_data": problem.observations.to_dataset(problem.model),
+    }
+    return xr.DataTree.from_dict(groups)
+
+
+def _variables(problem: Problem, free: Mapping[str, Array]) -> dict[str, Array]:
+    """Add the parameters that the PyMC model derives from offsets on an unbounded scale."""
+    derived = {}
+    for name in problem.model.estimated:
+        if name not in free:
+            prior = problem.model.theta[name].prior
+            assert prior is not None
+            derived[name] = scale_of(prior).unlink(free[f"{name}_offset"])
+    return {**free, **derived}
+
+
+def _posterior(problem: Problem, variables: Mapping[str, Array]) -> xr.Dataset:
+    model = problem.model
+    attributes = {k: v for name in model.estimated for k, v in attributes_of(model.theta[name]).items()}
+    attributes |= {n: {"units": q.unit, "long_name": q.long_name} for n, q in model.noise_parameters.items()}
+    shape = next(iter(variables.values())).shape[:2]
+    coords: dict[str, Any] = {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
+    if any(v.ndim == 3 for v in variables.values()):
+        coords[UNIT] = list(problem.units or ())
+    data = {n: (("chain", "draw", UNIT)[: v.ndim], v, attributes.get(n, {})) for n, v in variables.items()}
+    attrs = {"model": model.name, "time_unit": model.time_unit, "pool": json.dumps(dict(problem.pool))}
+    return xr.Dataset(data, coords, attrs)

@@ -1,0 +1,103 @@
+"""What a posterior says about the data it has seen: outputs, readings and log densities at every draw."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from workbench.calibrate.likelihood import draw_readings, log_density
+from workbench.calibrate.problem import Problem
+from workbench.declare.model import Ode
+from workbench.declare.prior import Prior
+from workbench.simulate.kernel import Solutions, solve
+
+Array = NDArray[np.float64]
+
+
+def theta_of(problem: Problem, variables: Mapping[str, Array]) -> Array:
+    """Return theta (members, units, parameters) from variables (chains, draws) or (chains, draws, units)."""
+    units = problem.rows.size - 1
+    first = next(iter(variables.values()))
+    members = first.shape[0] * first.shape[1]
+    theta = np.empty((members, units, len(problem.model.theta)))
+    for k, (name, quantity) in enumerate(problem.model.theta.items()):
+        if quantity.prior is None:
+            theta[:, :, k] = quantity.nominal()
+        else:
+            value = variables[name]
+            theta[:, :, k] = value.reshape(members, -1) if value.ndim == 3 else value.reshape(members, 1)
+    return theta
+
+
+def solve_data(problem: Problem, variables: Mapping[str, Array]) -> Solutions:
+    """Return the solutions of every draw at the rows of the data."""
+    theta = theta_of(problem, variables)
+    return solve(problem.model, theta, problem.schedule, rows=problem.rows, times=problem.observations.time)
+
+
+def noise_arguments(model: Ode, name: str, variables: Mapping[str, Any]) -> dict[str, Array]:
+    """Return the arguments of an output's noise, draws as columns (members, 1) that broadcast over rows."""
+    noise = model.outputs[name].noise
+    assert noise is not None
+    return {
+        key: np.asarray(variables[f"{name}_{key}"]).reshape(-1, 1) if isinstance(value, Prior) else np.asarray(value)
+        for key, value in noise.arguments
+    }
+
+
+def predictive(problem: Problem, variables: Mapping[str, Array], rng: np.random.Generator) -> tuple[dict, dict]:
+    """Return readings drawn at every row, and the log density of each measured one; both (chains, draws, rows)."""
+    first = next(iter(variables.values()))
+    lead = first.shape[:2]
+    solutions = solve_data(problem, variables)
+    names = list(problem.model.outputs)
+    drawn, density = {}, {}
+    for name, rows in problem.measured.items():
+        noise = problem.model.outputs[name].noise
+        assert noise is not None
+        output = solutions.outputs[:, :, names.index(name)]
+        arguments = noise_arguments(problem.model, name, variables)
+        drawn[name] = draw_readings(noise, output, arguments, rng).reshape(*lead, -1)
+        readings = problem.observations.values[name][rows]
+        density[name] = log_density(noise, readings, output[:, rows], arguments).reshape(*lead, -1)
+    return drawn, density
+
+
+def labelled(problem: Problem, rows: Mapping[str, Array]) -> xr.Dataset:
+    """Return arrays (chains, draws, rows) in the layout of the data, with units and long names."""
+    observations = problem.observations
+    data = {
+        name: xr.Variable(("chain", "draw", *observations.dims), observations.scatter(values), _describe(problem, name))
+        for name, values in rows.items()
+    }
+    lead = next(iter(rows.values())).shape[:2]
+    coords = {"chain": np.arange(lead[0]), "draw": np.arange(lead[1]), **observations.coords}
+    dataset = xr.Dataset(data, coords)
+    dataset["time"].attrs = observations.clock.attributes
+    return dataset
+
+
+def labelled_density(problem: Problem, density: Mapping[str, Array]) -> xr.Dataset:
+    """Return log densities in the layout of the data, or over `<output>_sample` where an output was not measured at all rows."""
+    whole = {n: v for n, v in density.items() if v.shape[-1] == problem.observations.time.size}
+    lead = next(iter(density.values())).shape[:2]
+    dataset = (
+        labelled(problem, whole) if whole else xr.Dataset(coords={"chain": range(lead[0]), "draw": range(lead[1])})
+    )
+    for name in whole:
+        dataset[name].attrs = {"units": "1", "long_name": f"log density of {name}"}
+    for name in density.keys() - whole.keys():
+        rows, observations = problem.measured[name], problem.observations
+        dim = f"{name}_sample"
+        dataset[name] = (("chain", "draw", dim), density[name], {"units": "1", "long_name": f"log density of {name}"})
+        dataset.coords[f"{name}_time"] = (dim, observations.clock.labels(observations.time[rows]))
+        if observations.units is not None:
+            dataset.coords[f"{name}_unit"] = (dim, np.asarray(observations.units)[observations.unit_index[rows]])
+    return dataset
+
+
+def _describe(problem: Problem, name: str) -> dict[str, str]:
+    output = problem.model.outputs[name]
+    return {"units": output.unit, "long_name": output.long_name or name}

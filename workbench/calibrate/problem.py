@@ -1,0 +1,91 @@
+"""A calibration problem: a model, what was measured, what acted on it, and which parameters units share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.base.errors import DataError, ParameterError, unknown
+from workbench.declare.model import Ode, as_model
+from workbench.simulate.scenario import Schedule, build_schedule
+from workbench.sync.observations import Observations, observe, spans
+
+POOLING = ("complete", "none", "partial")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is needed to write down a posterior.
+
+    Attributes
+    ----------
+    model
+        The declaration.
+    observations
+        Measured values, in declared units, sorted by unit and time.
+    schedule
+        What the inputs do to each unit.
+    pool
+        For each estimated parameter "complete" (one value for all units), "none" or "partial".
+    inputs
+        The inputs as they were given, for forecasts that go on from them.
+    """
+
+    model: Ode
+    observations: Observations
+    schedule: Schedule
+    pool: Mapping[str, str]
+    inputs: Mapping[str, Any]
+
+    @property
+    def units(self) -> tuple[Any, ...] | None:
+        """Labels of the units, None for one nameless unit."""
+        return self.observations.units
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """(units + 1,) offsets of each unit's rows."""
+        return self.observations.offset
+
+    @cached_property
+    def measured(self) -> dict[str, NDArray[np.int64]]:
+        """For each output with data, the rows at which it was measured."""
+        return {name: np.flatnonzero(~np.isnan(v)) for name, v in self.observations.values.items()}
+
+
+def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None) -> Problem:
+    """Return the problem of calibrating `model` to `data`.
+
+    Raises
+    ------
+    DataError, UnitError
+        If data or inputs cannot be used as they are.
+    ParameterError
+        If `pool` names what is not estimated, or says what is no way of pooling.
+    """
+    model = as_model(model)
+    noisy = [name for name, output in model.outputs.items() if output.noise is not None]
+    if not noisy:
+        raise DataError(f"{model.name}: got no output with noise; expected noise=wb.noise... on each measured output")
+    observations = observe(model, data)
+    pools = _pools(model, pool, observations.units)
+    begin, end = spans(observations)
+    schedule = build_schedule(model, inputs, units=observations.units, begin=begin, end=end, clock=observations.clock)
+    return Problem(model, observations, schedule, pools, dict(inputs or {}))
+
+
+def _pools(model: Ode, pool: Any, units: tuple[Any, ...] | None) -> dict[str, str]:
+    given = dict(pool or {})
+    for name, way in given.items():
+        if name not in model.estimated:
+            raise ParameterError(unknown("parameter", str(name), model.estimated, f"{model.name} pool"))
+        if way not in POOLING:
+            raise ParameterError(unknown("pooling", str(way), POOLING, f"{model.name} pool[{name!r}]"))
+        if way != "complete" and units is None:
+            raise ParameterError(
+                f"pool[{name!r}]: got {way!r} for data of one unit; expected data with a `unit` dim or column"
+            )
+    return {name: given.get(name, "complete") for name in model.estimated}

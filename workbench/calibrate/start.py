@@ -1,0 +1,127 @@
+"""Where chains begin: prior draws scored by the density, the best of them climbed, and chains scattered around the top.
+
+Posteriors of differential equations are multimodal far from the data, so a chain that begins at the prior's median may
+never find the mode that matters.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+from numpy.typing import NDArray
+
+from workbench.base.errors import SamplingError
+from workbench.calibrate.density import Density
+from workbench.calibrate.pooling import draw_prior, scale_of, spread_prior
+from workbench.calibrate.problem import Problem
+from workbench.declare.prior import Prior
+
+Array = NDArray[np.float64]
+DRAWS, CLIMBS, ITERATIONS = 400, 8, 150
+
+
+@dataclass(frozen=True)
+class Start:
+    """Starts of the chains.
+
+    Attributes
+    ----------
+    points
+        (chains, size) in the unconstrained space.
+    best
+        Log density at the best point found.
+    tops
+        (climbs,) log densities that the climbs reached, from the best down.
+    """
+
+    points: Array
+    best: float
+    tops: Array
+
+
+def find_start(problem: Problem, density: Density, chains: int, rng: np.random.Generator) -> Start:
+    """Return a start for each chain; SamplingError when no draw of the prior has a finite density."""
+    points = density.space.unconstrain(draw_free(problem, rng, DRAWS))
+    scores = np.array([density.evaluate(point)[0] for point in points])
+    usable = np.flatnonzero(np.isfinite(scores))
+    if usable.size == 0:
+        raise SamplingError(
+            f"{problem.model.name}: got no finite density at any of {DRAWS} draws from the prior; expected some: the "
+            "equations cannot be solved there, or the outputs are impossible under their noise (not positive under "
+            "LogNormal noise, say); look at wb.simulate with such draws, and at the priors"
+        )
+    first = usable[np.argsort(scores[usable])[::-1][:CLIMBS]]
+    frozen = _spreads(density)
+    climbs = sorted((_climb(density, points[k], frozen) for k in first), key=lambda climb: -climb[1])
+    top, best, curvature = climbs[0]
+    starts = np.stack([_scatter(density, top, best, curvature, rng) for _ in range(chains)])
+    return Start(starts, best, np.array([climb[1] for climb in climbs]))
+
+
+def draw_free(problem: Problem, rng: np.random.Generator, size: int) -> dict[str, Array]:
+    """Return prior draws (size, *shape) of every free variable of the PyMC model."""
+    drawn: dict[str, Array] = {}
+    count = problem.rows.size - 1
+    for name, quantity in problem.model.theta.items():
+        if quantity.prior is None:
+            continue
+        way = problem.pool[name]
+        if way == "complete":
+            drawn[name] = draw_prior(quantity.prior, rng, size)
+        elif way == "none":
+            drawn[name] = draw_prior(quantity.prior, rng, (size, count))
+        else:
+            drawn |= _draw_population(name, quantity.prior, rng, (size, count))
+    for name, quantity in problem.model.noise_parameters.items():
+        assert quantity.prior is not None
+        if name.rsplit("_", 1)[0] in problem.measured:
+            drawn[name] = draw_prior(quantity.prior, rng, size)
+    return drawn
+
+
+def _draw_population(name: str, prior: Prior, rng: np.random.Generator, shape: tuple[int, int]) -> dict[str, Array]:
+    scale = scale_of(prior)
+    population = draw_prior(prior, rng, shape[0])
+    spread = np.minimum(draw_prior(spread_prior(prior), rng, shape[0]), spread_prior(prior).quantile(0.5))
+    latent = scale.link(population)[:, None] + spread[:, None] * rng.normal(size=shape)
+    units = scale.unlink(latent)
+    return {f"{name}_pop": population, f"{name}_sd": spread, name: units, f"{name}_offset": latent}
+
+
+def _spreads(density: Density) -> NDArray[np.bool_]:
+    """Mark the between-unit SDs: they stay put in a climb, whose density is unbounded as they shrink to zero."""
+    frozen = np.zeros(density.space.size, dtype=bool)
+    for variable in density.space.variables:
+        if variable.name.endswith("_sd"):
+            frozen[variable.place] = True
+    return frozen
+
+
+def _climb(density: Density, point: Array, frozen: NDArray[np.bool_]) -> tuple[Array, float, Array]:
+    """Return the point a short L-BFGS climb reaches, its log density, and the inverse curvature there."""
+
+    def descend(free: Array) -> tuple[float, Array]:
+        whole = point.copy()
+        whole[~frozen] = free
+        value, slope = density.evaluate(whole)
+        return (-value, -slope[~frozen]) if np.isfinite(value) else (1e25, np.zeros(free.size))
+
+    found = scipy.optimize.minimize(
+        descend, point[~frozen], jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS}
+    )
+    top = point.copy()
+    top[~frozen] = found.x
+    inverse = 0.01 * np.eye(point.size)
+    inverse[np.ix_(~frozen, ~frozen)] = found.hess_inv.todense()
+    return top, -float(found.fun), inverse
+
+
+def _scatter(density: Density, top: Array, best: float, inverse: Array, rng: np.random.Generator) -> Array:
+    """Return a point about one posterior SD away from the top, nearer where the density falls too fast."""
+    values, vectors = np.linalg.eigh(0.5 * (inverse + inverse.T))
+    step = vectors @ (np.sqrt(np.clip(values, 1e-12, 1.0)) * rng.normal(size=top.size))
+    for shrink in (1.0, 0.5, 0.25, 0.1, 0.01):
+        point = top + shrink * step
+        if density.evaluate(point)[0] > best - 5.0 - 2.0 * top.size:
+            return point
+    return top

@@ -1,0 +1,139 @@
+"""The evidence for a posterior: gates with a figure, a threshold, a verdict, and the sentence that says what to do."""
+
+import html
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import arviz_stats
+import numpy as np
+import xarray as xr
+
+RHAT, ESS = 1.01, 400
+"""Vehtari, Gelman, Simpson, Carpenter & Buerkner, Bayesian Analysis 16 (2021) 667-718, section 4: thresholds of R-hat and
+of the bulk and tail effective sample size for reporting."""
+
+Verdict = Literal["passed", "failed", "not run"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One check: what was measured, what it had to be, and what that means."""
+
+    name: str
+    verdict: Verdict
+    figure: float
+    threshold: float
+    says: str
+
+
+@dataclass(frozen=True)
+class TrustCard:
+    """All gates of a calibration."""
+
+    gates: tuple[Gate, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate was run and passed."""
+        return all(gate.verdict == "passed" for gate in self.gates)
+
+    @property
+    def failures(self) -> tuple[Gate, ...]:
+        """The gates that failed."""
+        return tuple(gate for gate in self.gates if gate.verdict == "failed")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {"passed": self.passed, "gates": [asdict(gate) for gate in self.gates]}
+
+    def __str__(self) -> str:
+        return "\n".join(f"{gate.verdict:8s} {gate.name}: {gate.says}" for gate in self.gates)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{'&#10003;' if g.verdict == 'passed' else '&#10007;'} {g.verdict}</td><td>{html.escape(g.name)}</td>"
+            f"<td>{html.escape(g.says)}</td></tr>"
+            for g in self.gates
+        )
+        return f"<table><thead><tr><th>verdict</th><th>gate</th><th></th></tr></thead><tbody>{rows}</tbody></table>"
+
+
+def convergence(posterior: xr.Dataset) -> xr.Dataset:
+    """Return R-hat, bulk and tail effective sample size of every variable, over a dim `statistic`."""
+    measures = [
+        arviz_stats.rhat(posterior),
+        arviz_stats.ess(posterior, method="bulk"),
+        arviz_stats.ess(posterior, method="tail"),
+    ]
+    return xr.concat(measures, xr.IndexVariable("statistic", ["r_hat", "ess_bulk", "ess_tail"]))
+
+
+def trust(posterior: xr.Dataset, statistics: xr.Dataset) -> TrustCard:
+    """Return the card of a posterior: chains that agree, enough effective draws, no divergences, no solve that failed."""
+    measures = convergence(posterior)
+    return TrustCard(
+        (
+            _rhat(measures, posterior.sizes["chain"]),
+            _ess(measures),
+            _divergences(statistics),
+            _failed_solves(posterior),
+            _complete(posterior),
+        )
+    )
+
+
+def _extreme(measures: xr.Dataset, statistic: str, worst: Any) -> tuple[str, float]:
+    found = {str(n): float(worst(v.sel(statistic=statistic))) for n, v in measures.data_vars.items()}
+    finite = {n: v for n, v in found.items() if np.isfinite(v)}
+    if len(finite) < len(found):
+        name = next(n for n in found if n not in finite)
+        return name, float("nan")
+    return max(finite.items(), key=lambda item: item[1] if worst is np.max else -item[1])
+
+
+def _rhat(measures: xr.Dataset, chains: int) -> Gate:
+    name, value = _extreme(measures, "r_hat", np.max)
+    if chains < 2:
+        return Gate(
+            "chains agree", "not run", float("nan"), RHAT, "one chain cannot be compared; run at least 2, better 4"
+        )
+    if value <= RHAT:
+        return Gate("chains agree", "passed", value, RHAT, f"largest R-hat {value:.3f} ({name}), at most {RHAT}")
+    cure = "run longer (tune and draws), and look for several modes or a parameter that the data cannot see"
+    return Gate("chains agree", "failed", value, RHAT, f"R-hat of {name} is {value:.3f}, above {RHAT}: {cure}")
+
+
+def _ess(measures: xr.Dataset) -> Gate:
+    bulk, tail = _extreme(measures, "ess_bulk", np.min), _extreme(measures, "ess_tail", np.min)
+    name, value = min(bulk, tail, key=lambda pair: pair[1])
+    if value >= ESS:
+        return Gate(
+            "enough draws", "passed", value, ESS, f"smallest effective sample size {value:.0f} ({name}), at least {ESS}"
+        )
+    says = f"effective sample size of {name} is {value:.0f}, below {ESS}: its interval is rough; take more draws"
+    return Gate("enough draws", "failed", value, ESS, says)
+
+
+def _divergences(statistics: xr.Dataset) -> Gate:
+    count = int(statistics["diverging"].sum())
+    if count == 0:
+        return Gate("no divergences", "passed", 0.0, 0.0, "no divergent transition")
+    says = (
+        f"{count} divergent transitions of {statistics['diverging'].size}: regions of the posterior were not reached; "
+        "tighten priors that leave parameters free, or pool less"
+    )
+    return Gate("no divergences", "failed", float(count), 0.0, says)
+
+
+def _failed_solves(posterior: xr.Dataset) -> Gate:
+    failed = int(posterior.attrs.get("failed_evaluations", 0))
+    says = f"{failed} proposals had no finite density (the model could not be solved there) and were rejected"
+    return Gate("solves", "passed", float(failed), float("inf"), says if failed else "every proposal could be solved")
+
+
+def _complete(posterior: xr.Dataset) -> Gate:
+    if not posterior.attrs.get("interrupted", 0):
+        return Gate("sampling complete", "passed", 0.0, 0.0, "all draws asked for were taken")
+    drawn, wanted = posterior.sizes["draw"], int(posterior.attrs.get("draws_asked", 0))
+    says = f"sampling was interrupted after {drawn} of {wanted} draws a chain; run it to its end before reporting"
+    return Gate("sampling complete", "failed", 1.0, 0.0, says)

@@ -1,0 +1,1 @@
+"""What will happen next, and how sure one can be of it."""

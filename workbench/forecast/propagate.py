@@ -1,0 +1,109 @@
+"""`wb.forecast`: every draw of a posterior carried on in time, and read as a sensor would read it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from workbench.base.clock import check_times
+from workbench.base.errors import DataError
+from workbench.calibrate.calibration import Calibration
+from workbench.calibrate.likelihood import draw_readings
+from workbench.calibrate.predict import noise_arguments
+from workbench.calibrate.problem import Problem
+from workbench.simulate.kernel import solve
+from workbench.simulate.members import gather
+from workbench.simulate.run import as_dataset, attributes, refuse_failures
+from workbench.simulate.scenario import build_schedule
+from workbench.sync.observations import spans
+
+
+def forecast(
+    calibration_or_state: Any,
+    times: Any,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    noise: bool = True,
+    seed: int | None = None,
+) -> xr.Dataset:
+    """Return what the sensors of the calibrated units will read at `times`, at every draw of the posterior.
+
+    Each draw is solved from the start of the data on, so times inside the data give the fit, and other inputs give what
+    would have happened.
+
+    Parameters
+    ----------
+    calibration_or_state
+        A calibration (or a twin that holds one).
+    times
+        (time,) increasing, not before a unit's clock starts; numbers in the model's time unit or datetime64, as the data.
+    inputs
+        Inputs that replace those of the calibration, name by name, over the whole span from the start of the data to the
+        last time.
+    noise
+        True: outputs are readings, with the sensor's noise; False: the outputs themselves.
+    seed
+        Seed of the noise; the same seed gives the same readings.
+
+    Returns
+    -------
+    xarray.Dataset
+        States and outputs over chain, draw, `unit` where there are several, and time, with units.
+
+    Raises
+    ------
+    DataError
+        If times or inputs cannot be used as they are, or the calibration was opened without its model.
+    SolveError
+        If no draw could be solved.
+    """
+    calibration = getattr(calibration_or_state, "posterior", None)
+    calibration = calibration if isinstance(calibration, Calibration) else calibration_or_state
+    if not isinstance(calibration, Calibration):
+        raise DataError(f"got {type(calibration).__name__} to forecast from; expected a calibration (wb.calibrate)")
+    if calibration.problem is None:
+        raise DataError("got a calibration opened without its model; expected Calibration.open(path, model)")
+    return _carry_on(calibration, calibration.problem, times, inputs=inputs, noise=noise, seed=seed)
+
+
+def _carry_on(
+    calibration: Calibration, problem: Problem, times: Any, *, inputs: Any, noise: bool, seed: int | None
+) -> xr.Dataset:
+    model, clock = problem.model, problem.observations.clock
+    numbers = clock.numbers(times, "times")
+    check_times(numbers, "times")
+    begin, _ = spans(problem.observations)
+    if numbers.size == 0 or numbers[0] < begin.min():
+        raise DataError(f"times: got {numbers[:1]}; expected times from {begin.min():g} {model.time_unit} on")
+    theta, _ = gather(model, calibration.posterior, None, problem.units)
+    count = theta.values.shape[1]
+    given = {**problem.inputs, **(inputs or {})}
+    first = np.minimum(begin, numbers[0])
+    schedule = build_schedule(
+        model, given, units=problem.units, begin=first, end=np.full(count, numbers[-1]), clock=clock
+    )
+    rows = np.arange(count + 1, dtype=np.int64) * numbers.size
+    made = solve(model, theta.values, schedule, rows=rows, times=np.tile(numbers, count))
+    failed = refuse_failures(model, made, theta)
+    dataset = as_dataset(model, made, theta, clock.labels(numbers))
+    dataset.attrs |= attributes(model, theta) | ({"failed_members": failed} if failed else {})
+    return _read(problem, calibration.posterior, dataset, np.random.default_rng(seed)) if noise else dataset
+
+
+def _read(problem: Problem, posterior: xr.Dataset, dataset: xr.Dataset, rng: np.random.Generator) -> xr.Dataset:
+    """Return the dataset with its outputs read by noisy sensors."""
+    model = problem.model
+    variables = {str(n): v.values for n, v in posterior.data_vars.items()}
+    for name, output in model.outputs.items():
+        if output.noise is None or name in model.states or not set(_priors(name, output)) <= variables.keys():
+            continue
+        values = dataset[name].values
+        flat = values.reshape(values.shape[0] * values.shape[1], -1)
+        read = draw_readings(output.noise, flat, noise_arguments(model, name, variables), rng)
+        dataset[name] = dataset[name].copy(data=read.reshape(values.shape))
+    return dataset
+
+
+def _priors(name: str, output: Any) -> list[str]:
+    return [f"{name}_{key}" for key in output.noise.priors]

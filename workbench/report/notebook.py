@@ -196,7 +196,9 @@ def _manager(folder: Path) -> type:
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
 
-    launch = ["-Xfrozen_modules=off", "-m", "ipykernel_launcher", "--log-level=CRITICAL"]  # shutting down logs an error
+    launch = ["-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
+    launch += ["--log-level=CRITICAL"]  # shutting down logs an error
+    launch += ["--InlineBackend.figure_formats={'svg', 'png'}"]  # figures shown by pyplot alone are vectors too
     spec = KernelSpec(
         argv=[sys.executable, *launch, "-f", "{connection_file}"],
         display_name="Python 3",

@@ -60,8 +60,7 @@ class Ode(metaclass=ModelType):
     A subclass names its quantities in its body, and gives
 
     - `rhs(self, t, x, u, p)`: a dict from each state's name to its derivative, per `time_unit`;
-    - `observe(self, t, x, u, p)`: a dict from each output's name to its value (needless where an output has the name of
-      a state);
+    - `observe(self, t, x, u, p)`: a dict from each output's name to its value;
     - `start(self, p)`, if starts are expressions of parameters: a dict from states' names to their starts.
 
     Annotated fields are structural settings, as in a dataclass. Every mistake that can be seen without solving is
@@ -86,8 +85,8 @@ class Ode(metaclass=ModelType):
         raise DeclarationError(f"{self.name}: got no rhs; expected def rhs(self, t, x, u, p) returning derivatives")
 
     def observe(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
-        """Return the value of each output; by default, outputs are the states of the same name."""
-        return {name: getattr(x, name) for name in self.outputs}
+        """Return the value of each output; a model without outputs needs none."""
+        return {}
 
     def start(self, p: Any) -> dict[str, Any]:
         """Return starts that are expressions of parameters; by default none."""

@@ -96,7 +96,7 @@ def _read(problem: Problem, posterior: xr.Dataset, dataset: xr.Dataset, rng: np.
     model = problem.model
     variables = {str(n): v.values for n, v in posterior.data_vars.items()}
     for name, output in model.outputs.items():
-        if output.noise is None or name in model.states or not set(_priors(name, output)) <= variables.keys():
+        if output.noise is None or not set(_priors(name, output)) <= variables.keys():
             continue
         values = dataset[name].values
         flat = values.reshape(values.shape[0] * values.shape[1], -1)

@@ -138,6 +138,14 @@ def test_formulas_say_what_latex_says(latex: str, text: str) -> None:
     assert "".join(root.itertext()) == text
 
 
+def test_formulas_are_set_as_latex_sets_them() -> None:
+    assert '<mi mathvariant="normal">d</mi><mi>t</mi>' in mathml(r"\mathrm{d}t"), "upright by command only"
+    assert '<mo>=</mo><mo form="prefix">−</mo>' in mathml("a = -b"), "a sign, not a difference"
+    assert '<mo stretchy="false">)</mo><mo>−</mo>' in mathml("f(a) - b"), "a difference, not a sign"
+    assert '<mi>log</mi><mspace width="0.17em" /><mi>x</mi>' in mathml(r"\log x")
+    assert '<mi>log</mi><mo stretchy="false">(</mo>' in mathml(r"\log(x)")
+
+
 def test_figures_are_vectors_that_do_not_share_ids(tmp_path: Path) -> None:
     about = {"kind": "figure", "name": "one", "number": 1, "caption": "Small, of $k$."}
     caption = shows({"text/markdown": "**Figure 1.** Small, of $k$."}, {"kind": "caption"})

@@ -97,6 +97,7 @@ def test_accepts_what_pydantic_accepts_for_the_annotations_python_sees(path: Pat
         ({"tolerance": float("inf")}, ["tolerance: got inf", "below 1"]),
         ({"doses": [1, -2]}, ["doses[1]: got -2 in [1, -2]", "each a number at least 0"]),
         ({"weights": {"a": "b"}}, ["weights['a']: got 'b'"]),
+        ({"weights": {"a": float("inf")}}, ["weights['a']: got inf"]),
         ({"data": object()}, ["data: got <object", "(object)", "text or none"]),
         ({"title": {1, 2}}, ["title: got {1, 2} (set)", "text"]),
         ({"code": "ABC"}, ["code: got 'ABC'", "matching '^[a-z]+$'"]),

@@ -242,9 +242,12 @@ def test_datetimes():
 
 
 def test_a_boundary_that_was_rounded_in_another_unit_is_no_gap():
-    end = 0.1 + 0.2  # a hair more than 0.3
-    made = build(TANK, {"To": xr.DataArray([1.0, 2.0], {"time": [0.0, 0.3]}, "time"), "flow": 0.0}, end=end)
+    hair = 0.1 + 0.2  # more than 0.3 by one bit
+    made = build(TANK, {"To": {0.0: 1.0, 0.3: 2.0}, "flow": 0.0}, end=hair)
     assert made.begin.tolist() == [0.0]
+    made = build(TANK, {"To": {hair: 1.0, 1.3: 2.0}, "flow": {hair: 5.0}}, begin=0.3, end=1.0)
+    assert made.begin.tolist() == [0.3]
+    np.testing.assert_allclose(made.level, [[1.0, 5.0]], rtol=1e-12)
 
 
 def test_unit_labels():

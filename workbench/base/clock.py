@@ -17,7 +17,7 @@ from workbench.base import units
 from workbench.base.errors import DataError, UnitError
 
 _FINEST = np.timedelta64(1, "ns")
-_EXACT = 2.0**51  # nanoseconds that survive a conversion to float64 and back, with a division and a product between
+_EXACT = 2.0**50  # a whole number below it survives the four roundings on its way to a label
 _CURE = "expected numbers, datetimes, or texts such as '2024-05-01T12:00'"
 
 
@@ -94,13 +94,15 @@ class Clock:
     def labels(self, numbers: Any) -> NDArray[Any]:
         """Return numbers of the clock as a person reads them: datetime64[ns] where it has an origin, else as they are.
 
-        Datetimes more than 26 days from the origin are rounded to a microsecond, which float64 still holds.
+        Datetimes more than 13 days from the origin are rounded to a microsecond, and after 35 years to a millisecond:
+        what float64 still holds.
         """
         numbers = np.asarray(numbers, dtype=np.float64)
         if self.origin is None:
             return numbers
         exact = np.nan_to_num(numbers * self._nanoseconds)
-        grain = np.where(np.abs(exact) < _EXACT, 1, 1000)
+        size = np.abs(exact)
+        grain = np.where(size < _EXACT, 1, np.where(size < 1e3 * _EXACT, 1_000, 1_000_000))
         whole = np.rint(exact / grain).astype(np.int64) * grain
         return np.where(np.isnan(numbers), np.datetime64("NaT", "ns"), self.origin + whole.astype("timedelta64[ns]"))
 

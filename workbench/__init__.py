@@ -4,7 +4,7 @@
 2. simulate: `wb.simulate(model, times)` solves it, for one set of parameters or for many draws in parallel.
 3. calibrate: `wb.calibrate(model, data)` gives a Bayesian posterior; `wb.to_pymc` gives the PyMC model behind it.
 4. forecast: `wb.forecast(calibration, times)` says what the sensors will read, with honest uncertainty.
-5. report: `wb.run_notebook(name, parameters, output=...)` runs a parameterized notebook into a report that opens anywhere.
+5. report: `wb.run_notebook(name, parameters, output=...)` runs a notebook into a report that opens anywhere.
 
 Results are `xarray` datasets that carry units, long names and the model they came from.
 """

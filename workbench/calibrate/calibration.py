@@ -50,7 +50,7 @@ class Calibration:
     def summary(self) -> "pd.DataFrame":
         """Return a row a parameter: mean, SD, equal-tailed 89 % interval, effective sizes, R-hat, unit, and a verdict.
 
-        The verdict is "ok" only where the parameter's own diagnostics and the whole card hold; otherwise it says why not.
+        The verdict is "ok" only where the whole trust card holds; otherwise it says why not.
         """
         import pandas as pd
 
@@ -58,7 +58,7 @@ class Calibration:
         measures = convergence(posterior)
         rows = {}
         for name, draws in posterior.data_vars.items():
-            stacked = draws.stack(sample=("chain", "draw")).transpose(..., "sample")  # noqa: PD013
+            stacked = draws.stack(sample=("chain", "draw")).transpose(..., "sample")
             for place in np.ndindex(stacked.shape[:-1]):
                 labels = [str(stacked.coords[d].values[i]) for d, i in zip(stacked.dims[:-1], place, strict=True)]
                 row = f"{name}[{', '.join(labels)}]" if labels else str(name)
@@ -82,7 +82,7 @@ class Calibration:
         return new_unit(self, seed)
 
     def save(self, path: Any) -> None:
-        """Write everything to one netCDF (`.nc`) or zarr (`.zarr`) store, with versions, declaration and hash inside."""
+        """Write everything to one netCDF (`.nc`) or zarr (`.zarr`) store, with versions, declaration and hash."""
         from workbench.calibrate.store import save
 
         save(self, path)

@@ -2,8 +2,8 @@
 
 A partially pooled parameter is normal among units on the scale that makes its support the whole line: the logarithm
 for a positive parameter (so the population is lognormal), the logit for one between two ends, its own scale otherwise.
-`<name>_pop` is the population's median and has the declared prior; `<name>_sd` is the standard deviation between units on
-that scale.
+`<name>_pop` is the population's median and has the declared prior; `<name>_sd` is the SD between units on that
+scale.
 """
 
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ def new_unit(calibration: "Calibration", seed: int | None) -> xr.Dataset:
     for name, way in pools.items():
         if way == "none":
             raise ParameterError(
-                f"got {name!r} estimated for each unit on its own; expected pool={{{name!r}: 'partial'}} or 'complete', "
+                f"got {name!r} estimated for each unit alone; expected pool={{{name!r}: 'partial'}} or 'complete', "
                 "which say something about a new unit"
             )
         if way == "complete":

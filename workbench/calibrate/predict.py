@@ -80,7 +80,7 @@ def labelled(problem: Problem, rows: Mapping[str, Array]) -> xr.Dataset:
 
 
 def labelled_density(problem: Problem, density: Mapping[str, Array]) -> xr.Dataset:
-    """Return log densities in the layout of the data, or over `<output>_sample` where an output was not measured at all rows."""
+    """Return log densities in the layout of the data, or over `<output>_sample` where some rows were not measured."""
     whole = {n: v for n, v in density.items() if v.shape[-1] == problem.observations.time.size}
     lead = next(iter(density.values())).shape[:2]
     dataset = (

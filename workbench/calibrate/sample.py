@@ -79,7 +79,7 @@ def sample(density: Density, starts: Array, *, draws: int, tune: int, seed: int 
 def _draws(tree: xr.DataTree, interrupted: bool, chains: int) -> Draws:
     if "posterior" not in tree.children or not tree["posterior"].data_vars:
         raise SamplingError("interrupted while tuning: there are no draws yet")
-    points = tree["posterior"]["point"].values
+    points: Array = np.asarray(tree["posterior"].to_dataset()["point"])
     kept = int(np.isfinite(points).all(axis=(0, 2)).sum())  # chains stopped early are padded with NaN
     if kept < FEWEST:
         raise SamplingError(f"interrupted after {kept} draws a chain; expected at least {FEWEST} to say anything")

@@ -1,4 +1,4 @@
-"""The unconstrained space in which PyMC's densities live, as plain NumPy: no compilation, thousands of draws at once."""
+"""The unconstrained space in which PyMC's densities live, as plain NumPy: thousands of draws at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 RHAT, ESS = 1.01, 400
-"""Vehtari, Gelman, Simpson, Carpenter & Buerkner, Bayesian Analysis 16 (2021) 667-718, section 4: thresholds of R-hat and
-of the bulk and tail effective sample size for reporting."""
+"""Vehtari, Gelman, Simpson, Carpenter & Buerkner, Bayesian Analysis 16 (2021) 667-718, section 4: thresholds of R-hat
+and of the bulk and tail effective sample size for reporting."""
 
 Verdict = Literal["passed", "failed", "not run"]
 
@@ -51,8 +51,8 @@ class TrustCard:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{'&#10003;' if g.verdict == 'passed' else '&#10007;'} {g.verdict}</td><td>{html.escape(g.name)}</td>"
-            f"<td>{html.escape(g.says)}</td></tr>"
+            f"<tr><td>{'&#10003;' if g.verdict == 'passed' else '&#10007;'} {g.verdict}</td>"
+            f"<td>{html.escape(g.name)}</td><td>{html.escape(g.says)}</td></tr>"
             for g in self.gates
         )
         return f"<table><thead><tr><th>verdict</th><th>gate</th><th></th></tr></thead><tbody>{rows}</tbody></table>"
@@ -69,7 +69,7 @@ def convergence(posterior: xr.Dataset) -> xr.Dataset:
 
 
 def trust(posterior: xr.Dataset, statistics: xr.Dataset) -> TrustCard:
-    """Return the card of a posterior: chains that agree, enough effective draws, no divergences, no solve that failed."""
+    """Return the card of a posterior: chains that agree, enough draws, no divergences, solves, and a run to its end."""
     measures = convergence(posterior)
     return TrustCard(
         (

@@ -35,14 +35,15 @@ class ModelType(type):
         return _Body(name)
 
     def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **_: Any) -> "ModelType":
-        made = super().__new__(cls, name, bases, dict(body))
+        """Make the class; DeclarationError for the first mistake in it."""
+        made: Any = super().__new__(cls, name, bases, dict(body))
         inherited = {
             k: v for base in reversed(made.__mro__[1:]) for k, v in vars(base).items() if isinstance(v, Quantity)
         }
         own = {k: v for k, v in body.items() if isinstance(v, Quantity)}
-        made._quantities = {**inherited, **own}  # type: ignore[attr-defined]
-        made = dataclasses.dataclass(frozen=True, repr=False)(made)
-        settings = dataclasses.fields(made)  # type: ignore[arg-type]
+        made._quantities = {**inherited, **own}
+        made = dataclasses.dataclass(frozen=True, repr=False)(made)  # type: ignore[arg-type, assignment]
+        settings = dataclasses.fields(made)
         required = [f for f in settings if f.default is f.default_factory is dataclasses.MISSING]
         if bases and "rhs" in {k for base in made.__mro__[:-2] for k in vars(base)} and not required:
             made()
@@ -100,12 +101,21 @@ class Ode(metaclass=ModelType):
 
     def _check_names(self) -> None:
         cls = type(self)
+        for name in cls.quantities:
+            if name in RESERVED or name.startswith("_") or hasattr(Ode, name):
+                raise DeclarationError(
+                    f"{cls.__name__}: got a quantity named {name!r}; that name is taken, choose another"
+                )
         if not isinstance(getattr(cls, "time_unit", None), str):
             raise DeclarationError(f"{cls.__name__}: got no time_unit; expected one such as time_unit = 'h'")
         try:
             units.factor(cls.time_unit, "s")
         except UnitError as error:
             raise DeclarationError(f"{cls.__name__}.time_unit: {error}") from None
+        for name in ("rtol", "atol"):
+            tolerance = getattr(cls, name)
+            if not isinstance(tolerance, int | float) or not 0 < tolerance < 1:
+                raise DeclarationError(f"{cls.__name__}.{name}: got {tolerance!r}; expected a number between 0 and 1")
         if not self.states:
             raise DeclarationError(f"{cls.__name__}: got no state; expected at least one wb.State")
         implied = [*self.start_parameters, *self.noise_parameters]
@@ -114,11 +124,6 @@ class Ode(metaclass=ModelType):
                 raise DeclarationError(
                     f"{cls.__name__}: got a quantity named {name!r}, the name of a posterior that a start or a noise "
                     "prior implies; expected another name"
-                )
-        for name in cls.quantities:
-            if name in RESERVED or name.startswith("_"):
-                raise DeclarationError(
-                    f"{cls.__name__}: got a quantity named {name!r}; that name is taken, choose another"
                 )
         for quantity in self.inputs.values():
             if quantity.into is not None and quantity.into not in self.states:

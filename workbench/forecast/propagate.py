@@ -37,10 +37,10 @@ def forecast(
     calibration_or_state
         A calibration (or a twin that holds one).
     times
-        (time,) increasing, not before a unit's clock starts; numbers in the model's time unit or datetime64, as the data.
+        (time,) increasing, not before a unit's clock starts; numbers or datetime64, as the data.
     inputs
-        Inputs that replace those of the calibration, name by name, over the whole span from the start of the data to the
-        last time.
+        Inputs that replace those of the calibration, name by name, over the whole span from the start of the data to
+        the last time.
     noise
         True: outputs are readings, with the sensor's noise; False: the outputs themselves.
     seed

@@ -29,11 +29,12 @@ def key(source: str) -> str:
 
 @cache
 def load(source: str) -> ModuleType:
-    """Return the module made from `source`; its functions load their machine code from the cache, or compile into it."""
+    """Return the module made from `source`; its machine code is loaded from the cache, or compiled into it."""
     name = f"workbench_kernel_{key(source)}"
     path = _written(source, name)
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Numba looks functions up by their module
     try:
@@ -50,7 +51,7 @@ def address(kept: str) -> int:
 
 
 def _written(source: str, name: str) -> Path:
-    """Return the file that holds exactly `source`, in the cache or, where that cannot be written, in a passing folder."""
+    """Return the file that holds exactly `source`, in the cache or, where that is read-only, in a passing folder."""
     for root in (
         folder(),
         Path(tempfile.gettempdir()) / f"workbench-{os.getuid() if hasattr(os, 'getuid') else 'user'}",

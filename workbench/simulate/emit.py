@@ -1,4 +1,4 @@
-"""Prints a traced model as the source of a Numba module: straight-line equations inside the loop of an explicit method."""
+"""Prints a traced model as a Numba module: straight-line equations inside the loop of an explicit method."""
 
 from workbench.declare.program import Program, Ref
 from workbench.declare.trace import Differentiated, Trace, differentiate, values
@@ -60,7 +60,7 @@ def _compute(program: Program, targets: list[str]) -> list[str]:
 
 
 def _push(d: Differentiated, states: int, target: str) -> list[str]:
-    """Return the lines that push sensitivities S through the derivatives: J_x S + J_p, into `target` (row, column c)."""
+    """Return the lines that push sensitivities S through the derivatives, J_x S + J_p, into `target` (row, c)."""
     slopes = {entry: _operand(d.program.outputs[d.rows + k], d.program) for k, entry in enumerate(d.entries)}
     lines = ["for c in range(M):"]
     lines += [f"    s{i} = W[a + {states} + {i} * M + c]" for i in sorted({c for _, c in slopes if c < states})]
@@ -132,14 +132,14 @@ def _method(tableau: Tableau) -> str:
         step += ["for i in range(L):", f"    W[L + i] = W[i] + h * ({_sum(weights, stage)})"]
         step.append(f"rhs(t + {tableau.c[k]!r} * h, p, begin, level, slope, j, W, L, (2 + {k}) * L)")
     error = [f"return {_sum(tableau.error, stage)}"]
-    weights = []
+    shares = []
     for k, coefficients in enumerate(tableau.dense):
         polynomial = "0.0"
         for coefficient in reversed(coefficients):
             polynomial = f"({polynomial}) * z + {coefficient!r}" if polynomial != "0.0" else repr(coefficient)
-        weights.append(f"w{k} = h * z * ({polynomial})")
+        shares.append(f"w{k} = h * z * ({polynomial})")
     total = " + ".join(f"w{k} * {stage.format(k=k)}" for k in range(tableau.stages))
-    dense = [*weights, "for i in range(L):", f"    W[Q + i] = W[i] + {total}"]
+    dense = [*shares, "for i in range(L):", f"    W[Q + i] = W[i] + {total}"]
     return "\n\n".join(
         [
             _function("step", "t, h, p, begin, level, slope, j, W", step),

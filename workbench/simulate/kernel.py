@@ -21,7 +21,7 @@ from workbench.simulate.tableaus import TSIT5
 Array = NDArray[np.float64]
 SOLVED, TOO_LONG, TOO_SMALL = 0, 1, 2
 _LOCK = threading.Lock()
-_C = {"d": ctypes.POINTER(ctypes.c_double), "l": ctypes.POINTER(ctypes.c_int64)}
+_C: dict[str, Any] = {"d": ctypes.POINTER(ctypes.c_double), "l": ctypes.POINTER(ctypes.c_int64)}
 
 
 @dataclass(frozen=True)

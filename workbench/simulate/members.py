@@ -92,9 +92,7 @@ def _given(model: Ode, parameters: Any) -> dict[str, Any]:
         population = {f"{name}_{end}" for name in model.parameters for end in ("pop", "sd", "offset")}
         parameters = {str(n): v for n, v in parameters.data_vars.items() if n not in population}
     if not isinstance(parameters, Mapping):
-        raise ParameterError(
-            f"got parameters of type {type(parameters).__name__}; expected a mapping from names to values, or a posterior"
-        )
+        raise ParameterError(f"got parameters of type {type(parameters).__name__}; expected a mapping, or a posterior")
     for name in parameters:
         if name not in model.theta and name not in model.noise_parameters:
             raise ParameterError(unknown("parameter", name, [*model.theta, *model.noise_parameters], model.name))

@@ -111,7 +111,8 @@ class Pull(Op):
 
     def perform(self, node: Apply, inputs: Sequence[Any], storage: Any) -> None:
         """Contract outside Numba graphs."""
-        storage[0][0] = pull(*inputs[:3], int(inputs[3]), np.array(self.estimated, dtype=np.int64))
+        y_bar, d, rows, width = inputs
+        storage[0][0] = pull(y_bar, d, rows, int(width), np.array(self.estimated, dtype=np.int64))
 
     def infer_shape(self, fgraph: Any, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
         """One row a unit."""
@@ -137,7 +138,7 @@ def _key(*parts: Any) -> str:
 
 @register_funcify_and_cache_key(Solve)
 def _solve_in_numba(op: Solve, node: Apply, **_: Any) -> tuple[Any, str]:
-    """Call the kernel by its address: its machine code is compiled once, and its numbers are the same in every graph."""
+    """Call the kernel by its address: compiled once, it gives the same numbers in every graph."""
     key = cache.key(op.source)
     cache.load(op.source)
     outputs, columns = op.outputs, len(op.estimated)
@@ -151,13 +152,15 @@ def _solve_in_numba(op: Solve, node: Apply, **_: Any) -> tuple[Any, str]:
         return found
 
     @numba_njit
-    def solve(theta, offset, begin, level, slope, jump, rows, times):  # type: ignore[no-untyped-def]
+    def solve(theta, *schedule):  # type: ignore[no-untyped-def]
+        offset, begin, level, slope, jump, rows, times = schedule
         y = np.empty((times.size, outputs))
         d = np.empty((times.size, outputs, columns))
         run = _call_cached_ptr(get_ptr_func=address, func_type_ref=_RUN, unique_func_name_lit=name)
         run(
             np.ascontiguousarray(theta).ctypes, rows.size - 1, offset.ctypes, begin.ctypes, begin.size, level.ctypes,
-            slope.ctypes, jump.ctypes, rows.ctypes, times.ctypes, times.size, rtol, atol, longest_run, y.ctypes, d.ctypes,
+            slope.ctypes, jump.ctypes, rows.ctypes, times.ctypes, times.size, rtol, atol, longest_run,
+            y.ctypes, d.ctypes,
         )  # fmt: skip
         return y, d
 

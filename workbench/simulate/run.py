@@ -44,8 +44,9 @@ def simulate(
     Returns
     -------
     xarray.Dataset
-        States and outputs over the dims of the draws, `unit` where there are several, and `time`; units, long names, the
-        model's name and its parameters in the attributes. Where some of many members failed, they are NaN and counted.
+        States and outputs over the dims of the draws, `unit` where there are several, and `time`; units, long names,
+        the model's name and its parameters in the attributes. Where some of many members failed, they are NaN and
+        counted.
 
     Raises
     ------
@@ -87,8 +88,8 @@ def refuse_failures(model: Ode, made: Solutions, theta: Members) -> int:
     why = (
         f"took {int(steps)} steps, so the equations look stiff for an explicit method there; try other parameters"
         if status == TOO_LONG
-        else "needed steps too small to take: a state grows without bound or is no longer a number; check the equations "
-        "and the parameters"
+        else "needed steps too small to take: a state grows without bound or is no longer a number; check the "
+        "equations and the parameters"
     )
     sentence = f"{where}: the solver stopped at t = {reached:.6g} {model.time_unit} after it {why} ({values})"
     if failed == len(bad):

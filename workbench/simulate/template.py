@@ -1,8 +1,8 @@
 """The part of a kernel that is the same for every model: step control, segments of inputs, output times, drivers.
 
 All numbers live in one work array W, whose first axis is cut in blocks of length L (states, then sensitivities row by
-row): the current value, the trial value, the stages, and a block for interpolated values. One base address with constant
-offsets lets the compiler see that blocks do not overlap, so the inner loops become vector instructions.
+row): the current value, the trial value, the stages, and a block for interpolated values. One base address with
+constant offsets lets the compiler see that blocks do not overlap, so the inner loops become vector instructions.
 """
 
 HEADER = '''"""A kernel written by workbench; do not edit."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.base import units
 from workbench.base.errors import DeclarationError, unknown
-from workbench.declare.probe import Context, Names, Symbol, UsesPyTensor, balance
+from workbench.declare.names import Context, Names
+from workbench.declare.probe import Symbol, UsesPyTensor, balance
 
 if TYPE_CHECKING:
     from workbench.declare.model import Ode
@@ -18,30 +19,39 @@ def check(model: "Ode") -> None:
     """Run the model's equations on symbols that carry units; DeclarationError for the first mistake found."""
     for method, arguments in _ARGUMENTS.items():
         got = list(inspect.signature(getattr(model, method)).parameters)
-        if len(got) != len(arguments):
+        if len(got) != len(arguments) or (got != arguments and set(got) == set(arguments)):
             wanted = ", ".join(["self", *arguments])
             raise DeclarationError(
                 f"{model.name}: got {method}({', '.join(['self', *got])}); expected {method}({wanted})"
             )
     read: set[str] = set()
-    try:
-        starts = _run(model, "start", read)
-        _check_starts(model, starts, read)
-        rates = _run(model, "rhs", read)
-        _check_result(model, "rhs", rates, model.states, _rate_unit(model))
-        outputs = _run(model, "observe", read)
-        _check_result(model, "observe", outputs, model.outputs, lambda name: units.parse(model.outputs[name].unit))
-    except UsesPyTensor:
-        _check_by_trace(model)
-        return
+    traced = False
+    for method, check_result in (("start", _check_starts), ("rhs", _check_rates), ("observe", _check_outputs)):
+        try:
+            check_result(model, _run(model, method, read), read)
+        except (UsesPyTensor, NotImplementedError):  # the latter is what PyTensor says to a symbol
+            traced = True
+    if traced:
+        read |= _check_by_trace(model)
     _check_unused(model, read)
 
 
-def _check_by_trace(model: "Ode") -> None:
-    """Names and shapes of equations that call PyTensor directly; their units cannot be known."""
-    from workbench.declare.trace import trace
+def _check_by_trace(model: "Ode") -> set[str]:
+    """Check names, shapes and functions of equations that call PyTensor directly, and return the names they use."""
+    from pytensor.graph.traversal import ancestors
 
-    trace(model)
+    from workbench.declare.trace import differentiate, trace
+
+    try:
+        made = trace(model)
+    except TypeError as error:
+        raise DeclarationError(
+            f"{model.name}: got what PyTensor's symbols do not allow ({error}); expected wb.math.where instead of "
+            "Python's if, and, or, min or max, and functions of wb.math or pytensor.tensor instead of math and numpy"
+        ) from error
+    for equations, method in ((made.start, "start"), (made.rhs, "rhs"), (made.observe, "observe")):
+        differentiate(made, equations, method)
+    return {str(v.name) for v in ancestors([*made.start, *made.rhs, *made.observe]) if v in {*made.theta, *made.inputs}}
 
 
 def _run(model: "Ode", method: str, read: set[str]) -> Any:
@@ -64,9 +74,13 @@ def _unit(text: str) -> Any:
     return units.parse(text)
 
 
-def _rate_unit(model: "Ode") -> Callable[[str], Any]:
-    """Unit of each derivative; a degree Celsius counts as a kelvin."""
-    return lambda name: units.parse(model.states[name].unit) / units.parse(model.time_unit)
+def _check_rates(model: "Ode", rates: Any, read: set[str]) -> None:
+    time = units.parse(model.time_unit)
+    _check_result(model, "rhs", rates, model.states, lambda name: units.parse(model.states[name].unit) / time)
+
+
+def _check_outputs(model: "Ode", outputs: Any, read: set[str]) -> None:
+    _check_result(model, "observe", outputs, model.outputs, lambda name: units.parse(model.outputs[name].unit))
 
 
 def _check_starts(model: "Ode", starts: Any, read: set[str]) -> None:
@@ -74,7 +88,8 @@ def _check_starts(model: "Ode", starts: Any, read: set[str]) -> None:
     for name, state in model.states.items():
         if state.start is None and name not in starts:
             raise DeclarationError(
-                f"{model.name}.{name}: got no start; expected start= a number, a parameter's name or a prior, or start(self, p)"
+                f"{model.name}.{name}: got no start; expected start= a number, a parameter's name or a prior, "
+                "or start(self, p)"
             )
         if state.start is not None and name in starts:
             raise DeclarationError(
@@ -135,8 +150,8 @@ def _check_unused(model: "Ode", read: set[str]) -> None:
         for name in names:
             if name not in read:
                 raise DeclarationError(
-                    f"{model.name}: got {kind} {name!r}, which no equation uses; expected it in rhs, observe or a start "
-                    "(or not declared)"
+                    f"{model.name}: got {kind} {name!r}, which no equation uses; expected it in rhs, observe or a "
+                    "start (or not declared)"
                 )
     for name, quantity in model.inputs.items():
         if quantity.into is None:

@@ -20,14 +20,14 @@ from workbench.declare.program import Builder, Program, Ref
 
 # PyTensor's scalar operations by class name -> ours; those with their own rule are in _RULES.
 _SAME = {
-    "Abs": "abs", "Sgn": "sign", "Floor": "floor", "Ceil": "ceil", "Exp": "exp", "Expm1": "expm1", "Log": "log",
+    "Abs": "abs", "Sign": "sign", "Floor": "floor", "Ceil": "ceil", "Exp": "exp", "Expm1": "expm1", "Log": "log",
     "Log1p": "log1p", "Log2": "log2", "Log10": "log10", "Sqrt": "sqrt", "Sin": "sin", "Cos": "cos", "Tan": "tan",
     "ArcSin": "arcsin", "ArcCos": "arccos", "ArcTan": "arctan", "ArcTan2": "arctan2", "Sinh": "sinh", "Cosh": "cosh",
     "Tanh": "tanh", "ArcSinh": "arcsinh", "ArcCosh": "arccosh", "ArcTanh": "arctanh", "Erf": "erf", "Erfc": "erfc",
     "GammaLn": "gammaln", "Sub": "sub", "TrueDiv": "div", "Pow": "pow", "Mod": "mod", "Neg": "neg", "LT": "lt",
     "LE": "le", "GT": "gt", "GE": "ge", "EQ": "eq", "NEQ": "ne", "Switch": "where", "Invert": "not",
 }  # fmt: skip
-_CHAINS = {"Add": "add", "Mul": "mul", "ScalarMinimum": "minimum", "ScalarMaximum": "maximum", "AND": "and", "OR": "or"}
+_CHAINS = {"Add": "add", "Mul": "mul", "Minimum": "minimum", "Maximum": "maximum", "AND": "and", "OR": "or"}
 _RULES: dict[str, Callable[..., Ref]] = {
     "Sqr": lambda b, a: b.add("mul", a, a),
     "Reciprocal": lambda b, a: b.add("div", 1.0, a),
@@ -39,9 +39,13 @@ _RULES: dict[str, Callable[..., Ref]] = {
         "add", b.add("maximum", a, 0.0), b.add("log1p", b.add("exp", b.add("neg", b.add("abs", a))))
     ),
     "Clip": lambda b, a, low, high: b.add("minimum", b.add("maximum", a, low), high),
-    "Deg2Rad": lambda b, a: b.add("mul", a, np.pi / 180),
-    "Rad2Deg": lambda b, a: b.add("mul", a, 180 / np.pi),
-}
+    "Exp2": lambda b, a: b.add("pow", 2.0, a),
+    "IntDiv": lambda b, a, c: b.add("floor", b.add("div", a, c)),
+    "Log1mexp": lambda b, a: b.add(  # Maechler (2012), Accurately computing log(1 - exp(-|a|))
+        "where", b.add("lt", a, -0.6931471805599453), b.add("log1p", b.add("neg", b.add("exp", a))),
+        b.add("log", b.add("neg", b.add("expm1", a))),
+    ),
+}  # fmt: skip
 REWRITES = ("canonicalize", "stabilize", "specialize")
 NEEDLESS = ("BlasOpt", "cxx_only")  # scalars need no BLAS, and looking for one takes a second and warns
 

@@ -98,7 +98,8 @@ def _argument(where: str, key: str, value: Any) -> float | Prior:
     if isinstance(value, Prior):
         if value.support[0] < 0:
             raise DeclarationError(
-                f"{where}: got {key}={value!r}, which allows negative values; expected a positive prior such as HalfNormal"
+                f"{where}: got {key}={value!r}, which allows negative values; "
+                "expected a positive prior such as HalfNormal"
             )
         return value
     try:

@@ -5,56 +5,23 @@ It loads nothing heavy, so every mistake it can see is refused when the class is
 """
 
 import operator
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from workbench.base import units
-from workbench.base.errors import DeclarationError, unknown
+from workbench.declare.names import Context
 
 _LONGEST = 60
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {  # NumPy's names for what NumPy's numbers do with symbols
+    "multiply": operator.mul, "add": operator.add, "subtract": operator.sub, "divide": operator.truediv,
+    "power": operator.pow, "remainder": operator.mod, "less": operator.lt, "less_equal": operator.le,
+    "greater": operator.gt, "greater_equal": operator.ge, "equal": operator.eq, "not_equal": operator.ne,
+}  # fmt: skip
 
 
 class UsesPyTensor(Exception):
-    """The equations call pytensor.tensor directly: names are checked by the trace, units cannot be."""
-
-
-@dataclass(frozen=True)
-class Context:
-    """Where the dry run is ("Room.rhs"), for the errors, and which names it has read."""
-
-    where: str
-    read: set[str]
-
-    def refuse(self, got: str, expected: str) -> NoReturn:
-        """Raise the error for this place."""
-        raise DeclarationError(f"{self.where}: got {got}; expected {expected}")
-
-
-class Names:
-    """What `x`, `u` and `p` are in rhs, observe and start: attributes, with errors that name the nearest one."""
-
-    def __init__(self, kind: str, values: dict[str, Any], context: Context):
-        object.__setattr__(self, "_parts", (kind, values, context))
-
-    def __getattr__(self, name: str) -> Any:
-        kind, values, context = object.__getattribute__(self, "_parts")
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if name not in values:
-            raise DeclarationError(unknown(kind, name, values, context.where))
-        context.read.add(name)
-        return values[name]
-
-    def __getitem__(self, name: str) -> Any:
-        return getattr(self, name)
-
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
-        kind, _, context = object.__getattribute__(self, "_parts")
-        context.refuse(f"an assignment to {kind} {name!r}", "a value returned in the dict")
-
-    def __dir__(self) -> Iterable[str]:
-        return object.__getattribute__(self, "_parts")[1]
+    """The equations call pytensor.tensor directly: the trace checks names and shapes, and nothing can check units."""
 
 
 def _text(value: Any) -> str:
@@ -64,7 +31,7 @@ def _text(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     shape = getattr(value, "shape", ())
-    return shape == () and not isinstance(value, str | bytes | complex) and hasattr(value, "__float__")
+    return shape == () and not isinstance(value, Symbol | str | bytes | complex) and hasattr(value, "__float__")
 
 
 class Symbol:
@@ -132,6 +99,12 @@ class Symbol:
     def __mod__(self, other: Any) -> "Symbol":
         return self._same(other, "%")
 
+    def __floordiv__(self, other: Any) -> NoReturn:
+        self.context.refuse(f"'{_text(self)} // {_text(other)}'", "wb.math.floor(a / b)")
+
+    def __rfloordiv__(self, other: Any) -> NoReturn:
+        self.context.refuse(f"'{_text(other)} // {_text(self)}'", "wb.math.floor(a / b)")
+
     def __pow__(self, other: Any) -> "Symbol":
         if _is_number(other):
             unit = None if self.unit is None else self.unit ** float(other)
@@ -185,19 +158,19 @@ class Symbol:
         return Symbol(None, f"~{self.text}", self.context)
 
     # -- what a symbol is not ----------------------------------------------------------------------------------------
-    def __bool__(self) -> NoReturn:
+    def __bool__(self) -> bool:  # noqa: PLE0304 - it refuses
         self.context.refuse(
             f"Python's if, and, or, not, min or max on the symbol '{_text(self)}', whose value is not known yet",
             "wb.math.where(condition, a, b), wb.math.minimum, wb.math.maximum, or & | ~ between conditions",
         )
 
-    def __float__(self) -> NoReturn:
+    def __float__(self, *_: Any) -> NoReturn:
         self.context.refuse(
             f"a plain number asked of the symbol '{_text(self)}' (by float() or the math module)",
             "wb.math, as in wb.math.exp(...)",
         )
 
-    __int__ = __index__ = __round__ = __float__
+    __int__ = __index__ = __round__ = __trunc__ = __float__
 
     def __getitem__(self, index: Any) -> NoReturn:
         self.context.refuse(f"an index on '{_text(self)}', which is a scalar", "the scalar itself")
@@ -206,25 +179,18 @@ class Symbol:
         self.context.refuse(f"a loop over '{_text(self)}', which is a scalar", "the scalar itself")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **_: Any) -> Any:
-        plain = {"multiply": "*", "add": "+", "subtract": "-", "divide": "/", "power": "**"}
-        by_sign = {"*": operator.mul, "+": operator.add, "-": operator.sub, "/": operator.truediv, "**": operator.pow}
-        if (
-            method == "__call__"
-            and ufunc.__name__ in plain
-            and all(isinstance(i, Symbol) or _is_number(i) for i in inputs)
-        ):
-            left, right = (i if isinstance(i, Symbol) else float(i) for i in inputs)
-            return by_sign[plain[ufunc.__name__]](left, right)
+        same = _OPERATORS.get(ufunc.__name__) if method == "__call__" else None
+        if same is not None and all(isinstance(i, Symbol) or _is_number(i) for i in inputs):
+            return same(*(i if isinstance(i, Symbol) else float(i) for i in inputs))
         self.context.refuse(f"numpy.{ufunc.__name__} on the symbol '{_text(self)}'", _math_name(ufunc.__name__))
 
     def __array_function__(self, function: Any, *_: Any) -> NoReturn:
         self.context.refuse(f"numpy.{function.__name__} on the symbol '{_text(self)}'", _math_name(function.__name__))
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        if sys._getframe(1).f_globals.get("__name__", "").startswith("pytensor"):
+            raise UsesPyTensor
         self.context.refuse(f"numpy on the symbol '{_text(self)}'", "wb.math, as in wb.math.exp(...)")
-
-    def _as_TensorVariable(self) -> NoReturn:  # PyTensor's hook for as_tensor_variable
-        raise UsesPyTensor
 
 
 def _math_name(name: str) -> str:
@@ -241,15 +207,16 @@ def _shown(unit: Any) -> str:
 
 
 def balance(value: Symbol, unit: Any, what: str, expected: str) -> None:
-    """Refuse `value` unless its unit has the dimension and the scale of `unit` (a degree Celsius counts as a kelvin)."""
+    """Refuse `value` unless its unit has the dimension and scale of `unit` (a degree Celsius counts as a kelvin)."""
     if value.unit is None:
         return
     (scale, dims), (wanted_scale, wanted_dims) = units.scale_and_dimension(value.unit), units.scale_and_dimension(unit)
+    got = f"{what} with units {_shown(value.unit)} and {_shown(unit)}"
     if dims != wanted_dims:
-        value.context.refuse(f"{what} with units {_shown(value.unit)} and {_shown(unit)}", expected)
+        value.context.refuse(got, expected)
     if abs(scale / wanted_scale - 1) > 1e-9:
         value.context.refuse(
-            f"{what} with units {_shown(value.unit)} and {_shown(unit)}, which differ by a factor of {scale / wanted_scale:g}",
+            f"{got}, which differ by a factor of {scale / wanted_scale:g}",
             f"{expected}: declare the quantities in units that fit, or a constant "
             "such as wb.Parameter('min/h', value=60) that converts",
         )

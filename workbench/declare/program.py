@@ -132,7 +132,7 @@ class Builder:
 
 
 def _simplified(name: str, arguments: tuple[Ref, ...]) -> Ref | None:
-    """Return what an operation with a neutral constant comes down to, exactly in floating point (but for signed zeros)."""
+    """Return what an operation with a neutral constant comes down to: exactly, but for the sign of zeros."""
     zero, one = ([isinstance(a, float) and a == c for a in arguments] for c in (0.0, 1.0))
     if name in ("add", "mul") and len(arguments) == 2:
         neutral = zero if name == "add" else one

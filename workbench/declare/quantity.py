@@ -44,8 +44,11 @@ class Quantity:
 def _ends(bounds: Bounds, where: str) -> tuple[float, float]:
     if not isinstance(bounds, tuple | list) or len(bounds) != 2:
         raise DeclarationError(f"{where}: got bounds={bounds!r}; expected a pair such as (0, None)")
-    low = -math.inf if bounds[0] is None else float(bounds[0])
-    high = math.inf if bounds[1] is None else float(bounds[1])
+    try:
+        low = -math.inf if bounds[0] is None else float(bounds[0])
+        high = math.inf if bounds[1] is None else float(bounds[1])
+    except (TypeError, ValueError):
+        raise DeclarationError(f"{where}: got bounds={bounds!r}; expected a pair such as (0, None)") from None
     if not low < high:
         raise DeclarationError(f"{where}: got bounds {low:g} to {high:g}; expected the lower below the upper")
     return low, high
@@ -168,8 +171,8 @@ class Input(Quantity):
             raise DeclarationError(unknown("kind", str(self.kind), KINDS, where))
         if (self.kind == "impulse") != (self.into is not None):
             raise DeclarationError(
-                f"{where}: got kind={self.kind!r} and into={self.into!r}; expected into= naming a state for an impulse, "
-                "and for an impulse only"
+                f"{where}: got kind={self.kind!r} and into={self.into!r}; expected into= naming a state for an "
+                "impulse, and for an impulse only"
             )
 
 

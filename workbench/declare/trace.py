@@ -12,8 +12,8 @@ from pytensor.graph.traversal import ancestors
 from workbench.base.errors import DeclarationError, unknown
 from workbench.declare.lower import lower
 from workbench.declare.model import Ode
+from workbench.declare.names import Context, Names
 from workbench.declare.prior import Prior
-from workbench.declare.probe import Context, Names
 from workbench.declare.program import Program
 
 

@@ -26,7 +26,7 @@ _HOMES = {
     "workbench": ("report",),
     "workbench.report.notebook": ("run_notebook",),
     "workbench.report.sweep": ("sweep",),
-    "workbench.report.annotations": ("check_parameters",),
+    "workbench.report.parameters": ("check_parameters",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = {"errors", "units", "math", "noise", "prior", "report"}

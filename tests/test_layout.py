@@ -25,6 +25,9 @@ MODULES = sorted((ROOT / "workbench").rglob("*.py"))
 SOURCES = [path for folder in ("workbench", "tests", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
 
 
+FIXED = {"calibrate"}  # verbs whose many parameters are their contract with users
+
+
 def room_of(path: Path) -> str:
     """Return the room of a module: its folder or, at the top, its own name."""
     return path.relative_to(ROOT / "workbench").parts[0].removesuffix(".py")
@@ -76,7 +79,8 @@ def test_module(path):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
-        assert len([n for n in names if n not in ("self", "cls")]) <= 7, f"{node.name} has more than 7 parameters"
+        few = len([n for n in names if n not in ("self", "cls")]) <= 7 or node.name in FIXED
+        assert few, f"{node.name} has more than 7 parameters"
         assert (node.end_lineno or 0) - node.lineno < 60, f"{node.name} has more than 60 lines"
 
 

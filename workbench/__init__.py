@@ -11,6 +11,8 @@ Results are `xarray` datasets that carry units, long names and the model they ca
 
 import importlib
 import importlib.metadata
+import sys
+from types import ModuleType
 from typing import Any
 
 _HOMES = {
@@ -32,6 +34,17 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = {"errors", "units", "math", "noise", "prior", "report"}
 
 __all__ = [*_HOME, "__version__"]  # noqa: PLE0604
+
+
+class _Front(ModuleType):
+    """A module whose verbs keep their names although rooms are named alike: `wb.simulate` is the verb, always."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (isinstance(value, ModuleType) and name in _HOME and name not in _MODULES):  # as imports bind a room
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Front
 
 
 def __getattr__(name: str) -> Any:

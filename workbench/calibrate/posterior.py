@@ -66,8 +66,7 @@ def calibrate(
 ) -> Calibration:
     """Return the posterior of a model's parameters given data, with the evidence for it.
 
-    Chains begin around the best mode found from draws of the prior, and are sampled by NUTS (nutpie) on the native
-    kernel. Interrupting returns what was drawn so far, marked as such.
+    Chains begin around the best mode found, and are sampled by NUTS. Interrupting returns what was drawn, marked as such.
 
     Parameters
     ----------
@@ -78,9 +77,9 @@ def calibrate(
     chains
         Number of chains.
     seed
-        Seed of everything random; the same seed gives the same draws. None takes a fresh one and records it.
+        The same seed gives the same draws; None takes a fresh one, and records it.
     progress
-        Whether to print what is going on: compiling apart from sampling.
+        Whether to print what is going on.
 
     Returns
     -------

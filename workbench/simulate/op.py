@@ -77,7 +77,7 @@ class Solve(Op):
         cache.load(self.source).run.ctypes(*pointers(*arrays, *self.tolerances, self.longest_run, y, d))
         storage[0][0], storage[1][0] = y, d
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Rows come from the times, the rest from the model."""
         rows = shapes[-1][0]
         return [(rows, self.outputs), (rows, self.outputs, len(self.estimated))]
@@ -114,7 +114,7 @@ class Pull(Op):
         y_bar, d, rows, width = inputs
         storage[0][0] = pull(y_bar, d, rows, int(width), np.array(self.estimated, dtype=np.int64))
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
         """One row a unit."""
         return [(shapes[2][0] - 1, node.inputs[3])]
 

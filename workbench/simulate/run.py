@@ -68,7 +68,7 @@ def simulate(
     rows = np.arange(count + 1, dtype=np.int64) * numbers.size
     made = solve(model, theta.values, schedule, rows=rows, times=np.tile(numbers, count), override=override.values)
     failed = refuse_failures(model, made, theta)
-    dataset = as_dataset(model, made, theta, clock.labels(numbers))
+    dataset = as_dataset(model, made, theta, clock, numbers)
     dataset.attrs |= attributes(model, theta, parameters)
     if failed:
         dataset.attrs["failed_members"] = failed
@@ -98,15 +98,16 @@ def refuse_failures(model: Ode, made: Solutions, theta: Members) -> int:
     return failed
 
 
-def as_dataset(model: Ode, made: Solutions, theta: Members, labels: Any) -> xr.Dataset:
+def as_dataset(model: Ode, made: Solutions, theta: Members, clock: Clock, numbers: Any) -> xr.Dataset:
     """Return states and outputs over the dims of the draws, `unit` and `time`; every unit has the same times."""
+    labels = clock.labels(numbers)
     dims = [*theta.index, *([UNIT] if theta.units else []), TIME]
     shape = [*theta.shape, *([len(theta.units)] if theta.units else []), len(labels)]
     columns = {n: made.states[..., k] for k, n in enumerate(model.states)}
     columns |= {n: made.outputs[..., k] for k, n in enumerate(model.outputs)}
     quantities = {**model.states, **model.outputs}
     data = {n: (dims, c.reshape(shape), describe(quantities[n])) for n, c in columns.items()}
-    coords: dict[str, Any] = {**theta.index, TIME: (TIME, labels, time_attributes(model, labels))}
+    coords: dict[str, Any] = {**theta.index, TIME: (TIME, labels, clock.attributes)}
     if theta.units:
         coords[UNIT] = list(theta.units)
     return xr.Dataset(data, coords)
@@ -115,12 +116,6 @@ def as_dataset(model: Ode, made: Solutions, theta: Members, labels: Any) -> xr.D
 def describe(quantity: Any) -> dict[str, str]:
     """Return the attributes of a quantity's results: units and long name."""
     return {"units": quantity.unit, "long_name": quantity.long_name or quantity.name}
-
-
-def time_attributes(model: Ode, labels: Any) -> dict[str, str]:
-    """Return the attributes of a time coordinate (datetimes carry their unit in their type)."""
-    numeric = {} if np.issubdtype(np.asarray(labels).dtype, np.datetime64) else {"units": model.time_unit}
-    return {"long_name": "time", "axis": "T", **numeric}
 
 
 def attributes(model: Ode, theta: Members, parameters: Any = None) -> dict[str, Any]:

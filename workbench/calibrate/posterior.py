@@ -89,10 +89,8 @@ def calibrate(
 
     Raises
     ------
-    DataError, UnitError, ParameterError
-        If data, inputs, pooling or numbers of draws cannot be used as they are.
-    SamplingError
-        If no draw of the prior has a density, or sampling was interrupted before anything was drawn.
+    DataError, UnitError, ParameterError, SamplingError
+        If what is given cannot be used as it is; if no draw of the prior has a density, or none was taken.
     """
     _check_counts(draws=draws, chains=chains, tune=tune)
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed

@@ -107,8 +107,7 @@ def calibrate(
         nuts_seed = int(streams[1].generate_state(1)[0])
         drawn = sample(density, start.points, draws=draws, tune=tune, seed=nuts_seed, progress=steps)
     with steps.phase("predicting_time", "predicting the data"):
-        rng = np.random.default_rng(streams[2])
-        tree = _tree(problem, density, drawn, rng=rng)
+        tree = _tree(problem, density, drawn, rng=np.random.default_rng(streams[2]))
     about = {"seed": seed, "draws_asked": draws, "tune": tune, **_about_start(start), **steps.seconds}
     tree["posterior"].attrs |= about
     return Calibration(tree, made, problem)

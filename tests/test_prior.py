@@ -229,7 +229,7 @@ def test_plain_data_there_and_back(name, arguments):
 
 def test_median_of_a_lognormal():
     prior = wb.prior.LogNormal(median=5.0, sigma=0.3)
-    assert prior.quantile(0.5) == pytest.approx(5.0, rel=1e-15)
+    assert prior.quantile(0.5) == 5.0
     assert prior.pymc_arguments == {"mu": math.log(5.0), "sigma": 0.3}
     assert repr(prior) == "LogNormal(median=5, sigma=0.3)"
 

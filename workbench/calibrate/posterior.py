@@ -101,11 +101,11 @@ def calibrate(
         density = compile_density(made)
     streams = np.random.SeedSequence(seed).spawn(3)
     with steps.phase("start_time", "looking for a start"):
-        start = find_start(problem, density, chains, np.random.default_rng(streams[0]))
+        start = find_start(problem, density, np.random.default_rng(streams[0]))
     density.failures[0] = 0
     with steps.phase("sampling_time", f"sampling {chains} chains of {tune} + {draws} draws"):
         nuts_seed = int(streams[1].generate_state(1)[0])
-        drawn = sample(density, start.points, draws=draws, tune=tune, seed=nuts_seed, progress=steps)
+        drawn = sample(density, start, chains=chains, draws=draws, tune=tune, seed=nuts_seed, progress=steps)
     with steps.phase("predicting_time", "predicting the data"):
         tree = _tree(problem, density, drawn, rng=np.random.default_rng(streams[2]))
     about = {"seed": seed, "draws_asked": draws, "tune": tune, **_about_start(start), **steps.seconds}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from workbench.base.errors import SamplingError
 from workbench.calibrate.density import Density
 from workbench.calibrate.progress import Progress
+from workbench.calibrate.start import Start
 
 Array = NDArray[np.float64]
 _STATISTICS = {
@@ -45,21 +46,18 @@ class Draws:
     interrupted: bool
 
 
-def sample(density: Density, starts: Array, *, draws: int, tune: int, seed: int | None, progress: Progress) -> Draws:
-    """Run one chain from each start (chains, size); SamplingError when interrupted before anything useful was drawn."""
-    queue = iter(starts)
-
-    def start(_: int) -> Array:
-        # chains ask for their start one after the other; one that asks again gets the first
-        return next(queue, starts[0]).copy()
-
+def sample(
+    density: Density, start: Start, *, chains: int, draws: int, tune: int, seed: int, progress: Progress
+) -> Draws:
+    """Run chains from around a start; SamplingError when interrupted before anything useful was drawn."""
     # the low-rank metric follows the correlations of mechanistic parameters: on lynx and hare a third of the leapfrog
     # steps of a diagonal one, and five times the effective draws
     running = nutpie.sample(
-        density.for_nutpie(start),
+        density.for_nutpie(lambda chain_seed: start.point(density, chain_seed)),
         draws=draws,
         tune=tune,
-        chains=len(starts),
+        chains=chains,
+        cores=chains,  # all side by side: an interruption finds draws of every one
         seed=seed,
         progress_bar=False,
         progress_callback=progress.chains,
@@ -73,10 +71,10 @@ def sample(density: Density, starts: Array, *, draws: int, tune: int, seed: int 
     except KeyboardInterrupt:
         interrupted = True
         tree = running.abort()
-    return _draws(tree, interrupted, len(starts))
+    return _draws(tree, interrupted)
 
 
-def _draws(tree: xr.DataTree, interrupted: bool, chains: int) -> Draws:
+def _draws(tree: xr.DataTree, interrupted: bool) -> Draws:
     if "posterior" not in tree.children or not tree["posterior"].data_vars:
         raise SamplingError("interrupted while tuning: there are no draws yet")
     points: Array = np.asarray(tree["posterior"].to_dataset()["point"])

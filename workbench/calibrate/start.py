@@ -22,25 +22,42 @@ DRAWS, CLIMBS, ITERATIONS = 400, 8, 150
 
 @dataclass(frozen=True)
 class Start:
-    """Starts of the chains.
+    """The mode around which chains start.
 
     Attributes
     ----------
-    points
-        (chains, size) in the unconstrained space.
+    top
+        (size,) best point found, in the unconstrained space.
     best
-        Log density at the best point found.
+        Log density there.
+    spread
+        (size, size) inverse curvature there: about the covariance of the posterior.
     tops
         (climbs,) log densities that the climbs reached, from the best down.
     """
 
-    points: Array
+    top: Array
     best: float
+    spread: Array
     tops: Array
 
+    def point(self, density: Density, seed: int) -> Array:
+        """Return a start about one posterior SD from the top, nearer where the density falls too fast.
 
-def find_start(problem: Problem, density: Density, chains: int, rng: np.random.Generator) -> Start:
-    """Return a start for each chain; SamplingError when no draw of the prior has a finite density."""
+        It hangs on the chain's own seed, as chains in parallel threads ask in no certain order.
+        """
+        values, vectors = np.linalg.eigh(0.5 * (self.spread + self.spread.T))
+        rng = np.random.default_rng(seed)
+        step = vectors @ (np.sqrt(np.clip(values, 1e-12, 1.0)) * rng.normal(size=self.top.size))
+        for shrink in (1.0, 0.5, 0.25, 0.1, 0.01):
+            point = self.top + shrink * step
+            if density.evaluate(point)[0] > self.best - 5.0 - 2.0 * self.top.size:
+                return point
+        return self.top.copy()
+
+
+def find_start(problem: Problem, density: Density, rng: np.random.Generator) -> Start:
+    """Return where chains may start; SamplingError when no draw of the prior has a finite density."""
     points = density.space.unconstrain(draw_free(problem, rng, DRAWS))
     scores = np.array([density.evaluate(point)[0] for point in points])
     usable = np.flatnonzero(np.isfinite(scores))
@@ -51,11 +68,10 @@ def find_start(problem: Problem, density: Density, chains: int, rng: np.random.G
             "LogNormal noise, say); look at wb.simulate with such draws, and at the priors"
         )
     first = usable[np.argsort(scores[usable])[::-1][:CLIMBS]]
-    frozen = _spreads(density)
+    frozen = _spreads(problem, density)
     climbs = sorted((_climb(density, points[k], frozen) for k in first), key=lambda climb: -climb[1])
     top, best, curvature = climbs[0]
-    starts = np.stack([_scatter(density, top, best, curvature, rng) for _ in range(chains)])
-    return Start(starts, best, np.array([climb[1] for climb in climbs]))
+    return Start(top, best, curvature, np.array([climb[1] for climb in climbs]))
 
 
 def draw_free(problem: Problem, rng: np.random.Generator, size: int) -> dict[str, Array]:
@@ -88,11 +104,12 @@ def _draw_population(name: str, prior: Prior, rng: np.random.Generator, shape: t
     return {f"{name}_pop": population, f"{name}_sd": spread, name: units, f"{name}_offset": latent}
 
 
-def _spreads(density: Density) -> NDArray[np.bool_]:
+def _spreads(problem: Problem, density: Density) -> NDArray[np.bool_]:
     """Mark the between-unit SDs: they stay put in a climb, whose density is unbounded as they shrink to zero."""
     frozen = np.zeros(density.space.size, dtype=bool)
+    names = {f"{name}_sd" for name, way in problem.pool.items() if way == "partial"}
     for variable in density.space.variables:
-        if variable.name.endswith("_sd"):
+        if variable.name in names:
             frozen[variable.place] = True
     return frozen
 
@@ -114,14 +131,3 @@ def _climb(density: Density, point: Array, frozen: NDArray[np.bool_]) -> tuple[A
     inverse = 0.01 * np.eye(point.size)
     inverse[np.ix_(~frozen, ~frozen)] = found.hess_inv.todense()
     return top, -float(found.fun), inverse
-
-
-def _scatter(density: Density, top: Array, best: float, inverse: Array, rng: np.random.Generator) -> Array:
-    """Return a point about one posterior SD away from the top, nearer where the density falls too fast."""
-    values, vectors = np.linalg.eigh(0.5 * (inverse + inverse.T))
-    step = vectors @ (np.sqrt(np.clip(values, 1e-12, 1.0)) * rng.normal(size=top.size))
-    for shrink in (1.0, 0.5, 0.25, 0.1, 0.01):
-        point = top + shrink * step
-        if density.evaluate(point)[0] > best - 5.0 - 2.0 * top.size:
-            return point
-    return top

@@ -12,8 +12,8 @@ from pytensor.graph.rewriting.utils import rewrite_graph
 from pytensor.tensor.basic import Alloc, Join, MakeVector, ScalarFromTensor, TensorFromScalar
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.math import Dot
-from pytensor.tensor.shape import Reshape, SpecifyShape
-from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
+from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
+from pytensor.tensor.subtensor import IncSubtensor, Subtensor, indices_from_subtensor
 
 from workbench.base.errors import DeclarationError
 from workbench.declare.program import Builder, Program, Ref
@@ -88,6 +88,10 @@ def _constant_or(value: Callable[[Variable], np.ndarray], variable: Variable) ->
 
 def _apply(builder: Builder, node: Apply, inputs: list[Any], where: str) -> np.ndarray:
     match node.op:
+        case Elemwise(scalar_op=ps.Cast()) if "float" in node.inputs[0].dtype and "float" not in node.outputs[0].dtype:
+            raise DeclarationError(
+                f"{where}: got a cast to {node.outputs[0].dtype}; expected wb.math.floor or a comparison"
+            )
         case Elemwise(scalar_op=scalar):
             return _elementwise(builder, scalar, inputs, where)
         case ps.ScalarOp() as scalar:
@@ -101,17 +105,25 @@ def _apply(builder: Builder, node: Apply, inputs: list[Any], where: str) -> np.n
             return _reduce(builder, scalar, inputs[0], axis, where)
         case TensorFromScalar() | ScalarFromTensor() | SpecifyShape():
             return inputs[0]
+        case Shape():
+            return np.array([float(n) for n in inputs[0].shape], dtype=object)
+        case Shape_i(i=axis):
+            return _array(float(inputs[0].shape[axis]))
         case MakeVector():
             return np.array([i[()] for i in inputs], dtype=object)
-        case Join():
-            return np.concatenate(inputs[1:], axis=int(node.inputs[0].data))
+        case Join(axis=axis):
+            return np.concatenate(inputs, axis=axis)
         case Reshape():
             return inputs[0].reshape([int(n) for n in inputs[1]])
         case Alloc():
             return np.broadcast_to(inputs[0], [int(n[()]) for n in inputs[1:]])
-        case Subtensor(idx_list=pattern) if all(isinstance(i, np.ndarray) for i in inputs):
-            chosen = indices_from_subtensor([int(i[()]) for i in inputs[1:]], pattern)
-            return np.asarray(inputs[0][chosen], dtype=object) if inputs[0][chosen] is not None else inputs[0]
+        case Subtensor(idx_list=pattern):
+            return np.asarray(inputs[0][_chosen(inputs[1:], pattern)], dtype=object)
+        case IncSubtensor(idx_list=pattern, set_instead_of_inc=replaces):
+            made, chosen = inputs[0].copy(), _chosen(inputs[2:], pattern)
+            here = np.asarray(made[chosen], dtype=object)
+            made[chosen] = _elementwise(builder, ps.second if replaces else ps.add, [here, inputs[1]], where)
+            return made
         case Dot():
             return _dot(builder, inputs[0], inputs[1])
     raise DeclarationError(
@@ -120,7 +132,17 @@ def _apply(builder: Builder, node: Apply, inputs: list[Any], where: str) -> np.n
     )
 
 
+def _chosen(indices: list[np.ndarray], pattern: Any) -> Any:
+    return indices_from_subtensor([int(i[()]) for i in indices], pattern)
+
+
 def _scalar(builder: Builder, scalar: Any, arguments: Sequence[Ref], where: str) -> Ref:
+    if isinstance(scalar, ps.Composite):
+        known: dict[Variable, Ref] = dict(zip(scalar.fgraph.inputs, arguments, strict=True))
+        for node in scalar.fgraph.toposort():
+            inner = [float(i.data) if isinstance(i, Constant) else known[i] for i in node.inputs]
+            known[node.outputs[0]] = _scalar(builder, node.op, inner, where)
+        return known[scalar.fgraph.outputs[0]]
     name = type(scalar).__name__
     if name in _SAME:
         return builder.add(_SAME[name], *arguments)

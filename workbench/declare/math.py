@@ -129,20 +129,20 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     """Return `a` where the condition holds, `b` elsewhere (instead of Python's `if`)."""
     if _symbol((condition, a, b)) is not None:
         return _alike("where", (a, b), (condition, a, b))
-    return _call("where", (condition, a, b))
+    return _call("where", (np.bool_(condition) if isinstance(condition, bool) else condition, a, b))
 
 
 def sum(values: Any) -> Any:
-    """Return the sum of a sequence of symbols or numbers, or of an array's elements."""
-    if isinstance(values, list | tuple):
-        return reduce(operator.add, values) if values else 0.0
-    return values.sum() if _is_tensor(values) else np.sum(values)
+    """Return the sum of symbols or numbers, or of an array's elements."""
+    if _is_tensor(values) or isinstance(values, np.ndarray):
+        return values.sum()
+    return reduce(operator.add, values, 0.0)
 
 
 def dot(a: Any, b: Any) -> Any:
-    """Return the sum of the products of two sequences of the same length."""
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return sum([x * y for x, y in zip(a, b, strict=True)])
+    """Return the sum of the products of two sequences of the same length, or the product of arrays."""
+    if isinstance(a, list | tuple) or isinstance(b, list | tuple):
+        return sum(x * y for x, y in zip(a, b, strict=True))
     if _is_tensor(a) or _is_tensor(b):
         import pytensor.tensor as pt
 

@@ -68,7 +68,7 @@ class Prior:
             raise DeclarationError(f"got mass {mass:g}; expected a number between 0 and 1")
         family, given = FAMILIES[self.name], self.pymc_arguments
         if self.name in ("Normal", "LogNormal") and mass == 0.5:  # the common medians need no SciPy
-            return given["mu"] if self.name == "Normal" else math.exp(given["mu"])
+            return given["mu"] if self.name == "Normal" else dict(self.arguments).get("median", math.exp(given["mu"]))
         if family.quantile is not None:
             return float(family.quantile(given, mass))
         if family.kin is None:

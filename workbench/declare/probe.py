@@ -16,7 +16,7 @@ _LONGEST = 60
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {  # NumPy's names for what NumPy's numbers do with symbols
     "multiply": operator.mul, "add": operator.add, "subtract": operator.sub, "divide": operator.truediv,
     "power": operator.pow, "remainder": operator.mod, "less": operator.lt, "less_equal": operator.le,
-    "greater": operator.gt, "greater_equal": operator.ge, "equal": operator.eq, "not_equal": operator.ne,
+    "greater": operator.gt, "greater_equal": operator.ge, "equal": operator.eq,
 }  # fmt: skip
 
 
@@ -142,11 +142,8 @@ class Symbol:
     def __ge__(self, other: Any) -> "Symbol":
         return self._compared(other, ">=")
 
-    def __eq__(self, other: Any) -> "Symbol":  # type: ignore[override]
-        return self._compared(other, "==")
-
-    def __ne__(self, other: Any) -> "Symbol":  # type: ignore[override]
-        return self._compared(other, "!=")
+    def __eq__(self, other: object) -> bool:  # PyTensor's symbols answer whether they are the same symbol
+        self.context.refuse(f"'{_text(self)} == {_text(other)}' or its opposite", "a comparison by <, <=, > or >=")
 
     def __and__(self, other: Any) -> "Symbol":
         return self._made(None, self, "&", other)

@@ -1,8 +1,11 @@
 """A straight-line program: what a model's equations come down to, before any language prints it."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 Ref = int | float  # an int counts inputs, then operations; a float is a constant
 
@@ -24,66 +27,38 @@ class Program:
     outputs: tuple[Ref, ...]
 
     def run(self, values: Mapping[str, float]) -> list[float]:
-        """Interpret the program on plain numbers (slow; the kernels are compiled)."""
+        """Return the outputs for plain numbers (slow; the kernels are compiled)."""
         known: list[float] = [values[name] for name in self.inputs]
 
         def look(ref: Ref) -> float:
             return known[ref] if isinstance(ref, int) else ref
 
         for operation in self.operations:
-            known.append(float(SCALAR[operation.name](*map(look, operation.arguments))))
+            known.append(evaluate(operation.name, map(look, operation.arguments)))
         return [look(ref) for ref in self.outputs]
 
 
-SCALAR: dict[str, Callable[..., float]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "pow": lambda a, b: a**b,
-    "mod": lambda a, b: a % b,
-    "neg": lambda a: -a,
-    "abs": abs,
-    "sign": lambda a: (a > 0) - (a < 0),
-    "floor": math.floor,
-    "ceil": math.ceil,
-    "exp": math.exp,
-    "expm1": math.expm1,
-    "log": math.log,
-    "log1p": math.log1p,
-    "log2": math.log2,
-    "log10": math.log10,
-    "sqrt": math.sqrt,
-    "sin": math.sin,
-    "cos": math.cos,
-    "tan": math.tan,
-    "arcsin": math.asin,
-    "arccos": math.acos,
-    "arctan": math.atan,
-    "arctan2": math.atan2,
-    "sinh": math.sinh,
-    "cosh": math.cosh,
-    "tanh": math.tanh,
-    "arcsinh": math.asinh,
-    "arccosh": math.acosh,
-    "arctanh": math.atanh,
-    "erf": math.erf,
-    "erfc": math.erfc,
-    "gammaln": math.lgamma,
-    "minimum": min,
-    "maximum": max,
-    "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b,
-    "gt": lambda a, b: a > b,
-    "ge": lambda a, b: a >= b,
-    "eq": lambda a, b: a == b,
-    "ne": lambda a, b: a != b,
-    "and": lambda a, b: bool(a) and bool(b),
-    "or": lambda a, b: bool(a) or bool(b),
-    "not": lambda a: not a,
-    "where": lambda c, a, b: a if c else b,
-}
+SCALAR: dict[str, Callable[..., Any]] = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power, "mod": np.mod,
+    "neg": np.negative, "abs": np.abs, "sign": np.sign, "floor": np.floor, "ceil": np.ceil, "exp": np.exp,
+    "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "log2": np.log2, "log10": np.log10, "sqrt": np.sqrt,
+    "sin": np.sin, "cos": np.cos, "tan": np.tan, "arcsin": np.arcsin, "arccos": np.arccos, "arctan": np.arctan,
+    "arctan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "arcsinh": np.arcsinh,
+    "arccosh": np.arccosh, "arctanh": np.arctanh, "erf": math.erf, "erfc": math.erfc, "gammaln": math.lgamma,
+    "minimum": np.minimum, "maximum": np.maximum, "lt": np.less, "le": np.less_equal, "gt": np.greater,
+    "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal, "and": np.logical_and, "or": np.logical_or,
+    "not": np.logical_not, "where": np.where,
+}  # fmt: skip
 """The operations a program may hold, with their meaning."""
+
+
+def evaluate(name: str, arguments: Iterable[float]) -> float:
+    """Return the value of one operation; NaN or infinity where it has none."""
+    with np.errstate(all="ignore"):
+        try:
+            return float(SCALAR[name](*arguments))
+        except (ValueError, OverflowError):  # the poles of gammaln
+            return math.inf
 
 
 @dataclass
@@ -97,10 +72,7 @@ class Builder:
     def add(self, name: str, *arguments: Ref) -> Ref:
         """Return the value of an operation, new or already there."""
         if all(isinstance(a, float) for a in arguments):
-            try:
-                return float(SCALAR[name](*arguments))
-            except (ValueError, ZeroDivisionError, OverflowError):
-                pass  # left to the kernel, which gives NaN or infinity
+            return evaluate(name, arguments)
         simple = _simplified(name, arguments)
         if simple is not None:
             return simple

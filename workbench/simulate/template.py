@@ -3,6 +3,7 @@
 All numbers live in one work array W, whose first axis is cut in blocks of length L (states, then sensitivities row by
 row): the current value, the trial value, the stages, and a block for interpolated values. One base address with
 constant offsets lets the compiler see that blocks do not overlap, so the inner loops become vector instructions.
+There is no fast-math: the same source gives the same numbers, whichever copy of a function the linker picked.
 """
 
 HEADER = '''"""A kernel written by workbench; do not edit."""
@@ -12,13 +13,13 @@ import math
 import numpy as np
 from numba import carray, cfunc, njit, types
 
-inner = njit(inline="always", error_model="numpy", fastmath={"contract", "nsz", "arcp"})
+inner = njit(error_model="numpy")
 void, i8, f8 = types.void, types.int64, types.float64
 i8p, f8p = types.CPointer(i8), types.CPointer(f8)
 
 
 def entry(signature):
-    return cfunc(signature, error_model="numpy", fastmath={"contract", "nsz", "arcp"}, cache=True)
+    return cfunc(signature, error_model="numpy", cache=True)
 
 '''
 

@@ -9,7 +9,7 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.utils import rewrite_graph
-from pytensor.tensor.basic import Alloc, Join, MakeVector, ScalarFromTensor, TensorFromScalar
+from pytensor.tensor.basic import Alloc, Join, MakeVector, ScalarFromTensor, Split, TensorFromScalar
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.math import Dot
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
@@ -68,7 +68,8 @@ def lower(inputs: Sequence[Variable], outputs: Sequence[Variable], names: Sequen
         return known[variable]
 
     for node in graph.toposort():
-        known[node.outputs[0]] = _apply(builder, node, [_constant_or(value, i) for i in node.inputs], where)
+        made = _apply(builder, node, [_constant_or(value, i) for i in node.inputs], where)
+        known.update(zip(node.outputs, made if isinstance(made, list) else [made], strict=True))
     flat = [ref for out in graph.outputs for ref in value(out).ravel()]
     return builder.program(flat)
 
@@ -86,7 +87,7 @@ def _constant_or(value: Callable[[Variable], np.ndarray], variable: Variable) ->
     return value(variable)
 
 
-def _apply(builder: Builder, node: Apply, inputs: list[Any], where: str) -> np.ndarray:
+def _apply(builder: Builder, node: Apply, inputs: list[Any], where: str) -> np.ndarray | list[np.ndarray]:
     match node.op:
         case Elemwise(scalar_op=ps.Cast()) if "float" in node.inputs[0].dtype and "float" not in node.outputs[0].dtype:
             raise DeclarationError(
@@ -113,6 +114,8 @@ def _apply(builder: Builder, node: Apply, inputs: list[Any], where: str) -> np.n
             return np.array([i[()] for i in inputs], dtype=object)
         case Join(axis=axis):
             return np.concatenate(inputs, axis=axis)
+        case Split(axis=axis):
+            return np.split(inputs[0], np.cumsum([int(n) for n in inputs[1]])[:-1], axis=axis)
         case Reshape():
             return inputs[0].reshape([int(n) for n in inputs[1]])
         case Alloc():
@@ -122,7 +125,7 @@ def _apply(builder: Builder, node: Apply, inputs: list[Any], where: str) -> np.n
         case IncSubtensor(idx_list=pattern, set_instead_of_inc=replaces):
             made, chosen = inputs[0].copy(), _chosen(inputs[2:], pattern)
             here = np.asarray(made[chosen], dtype=object)
-            made[chosen] = _elementwise(builder, ps.second if replaces else ps.add, [here, inputs[1]], where)
+            made[chosen] = _elementwise(builder, ps.second if replaces else ps.add, [here, inputs[1]], where)[()]
             return made
         case Dot():
             return _dot(builder, inputs[0], inputs[1])

@@ -13,7 +13,7 @@ from types import ModuleType
 import numba
 import platformdirs
 
-FORMAT = 1
+from workbench.simulate import vector
 
 
 def folder() -> Path:
@@ -21,9 +21,15 @@ def folder() -> Path:
     return Path(os.environ.get("WORKBENCH_CACHE") or platformdirs.user_cache_path("workbench")) / "kernels"
 
 
+@cache
+def _helpers() -> str:
+    """Return the source of what kernels import from here."""
+    return Path(vector.__file__).read_text(encoding="utf-8")
+
+
 def key(source: str) -> str:
-    """Return the hash under which a source is kept: of its text, and of the versions of Python, Numba and format."""
-    versions = f"{FORMAT}|{sys.version_info[:3]}|{numba.__version__}"
+    """Return the hash under which a source is kept: of its text, of what it imports, and of versions."""
+    versions = f"{sys.version_info[:3]}|{numba.__version__}|{_helpers()}"
     return hashlib.sha256(f"{versions}|{source}".encode()).hexdigest()[:24]
 
 

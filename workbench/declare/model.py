@@ -9,6 +9,7 @@ from workbench.base import units
 from workbench.base.errors import DeclarationError, UnitError, unknown
 from workbench.declare.prior import Prior
 from workbench.declare.quantity import Input, Output, Parameter, Quantity, State
+from workbench.declare.show import docstring, html_view
 
 RESERVED = frozenset("time chain draw member unit sample horizon model name".split())
 
@@ -42,6 +43,8 @@ class ModelType(type):
         }
         own = {k: v for k, v in body.items() if isinstance(v, Quantity)}
         made._quantities = {**inherited, **own}
+        if bases:
+            made.__doc__ = docstring(made, body.get("__doc__"))
         made = dataclasses.dataclass(frozen=True, repr=False)(made)  # type: ignore[arg-type, assignment]
         settings = dataclasses.fields(made)
         required = [f for f in settings if f.default is f.default_factory is dataclasses.MISSING]
@@ -199,6 +202,9 @@ class Ode(metaclass=ModelType):
     def __repr__(self) -> str:
         settings = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))  # type: ignore[arg-type]
         return f"{self.name}({settings})"
+
+    def _repr_html_(self) -> str:
+        return html_view(self)
 
 
 def _named(name: str, parameter: Parameter) -> Parameter:

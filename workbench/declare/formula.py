@@ -1,0 +1,94 @@
+"""What a model's equations come down to, in words: a formula for each start, derivative and output.
+
+The equations run on symbols that remember how they came about, through NumPy's dispatch, so `wb.math` and Python's
+operators need nothing of their own. Local names, helper functions and layout leave no trace; constants do.
+"""
+
+import ast
+import hashlib
+import inspect
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from workbench.base.errors import DeclarationError
+from workbench.declare.names import Context, Names
+
+if TYPE_CHECKING:
+    from workbench.declare.model import Ode
+
+_LONGEST = 2000  # characters, above which a hash stands for a formula: text of shared parts doubles with each use
+_SIGNS = {
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "remainder": "%", "less": "<",
+    "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=", "bitwise_and": "&",
+    "bitwise_or": "|",
+}  # fmt: skip
+
+
+class _Formula(NDArrayOperatorsMixin):
+    """A symbol that remembers how it came about."""
+
+    def __init__(self, text: str):
+        long = len(text) > _LONGEST
+        self.text = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" if long else text
+
+    def __array_ufunc__(self, function: Any, method: str, *arguments: Any, **_: Any) -> "_Formula":
+        texts = [_text(argument) for argument in arguments]
+        sign = _SIGNS.get(function.__name__)
+        return _Formula(f"({f' {sign} '.join(texts)})" if sign else f"{function.__name__}({', '.join(texts)})")
+
+    def __array_function__(self, function: Any, _: Any, arguments: Any, __: Any) -> "_Formula":
+        return self.__array_ufunc__(function, "__call__", *arguments)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("a formula is no array")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, _Formula):
+        return value.text
+    if type(value).__module__.startswith("pytensor"):
+        raise TypeError("a formula holds no PyTensor variable")
+    return repr(float(value))
+
+
+def formulas(model: "Ode", method: str) -> dict[str, str] | str:
+    """Return what `start`, `rhs` or `observe` computes, by name, such as {"T": "(((u.To - x.T) / p.R) + u.Q)"}.
+
+    A formula longer than 2000 characters holds hashes (`sha256:...`) of its parts. Where the method calls PyTensor
+    itself, its text without comments and layout is returned instead.
+
+    Raises
+    ------
+    DeclarationError
+        If it calls PyTensor and was typed where Python keeps no text.
+    """
+    continuous = [name for name, quantity in model.inputs.items() if quantity.kind != "impulse"]
+    context = Context(f"{model.name}.{method}", set())
+    kinds = (("state", "x", model.states), ("input", "u", continuous), ("parameter", "p", model.parameters))
+    x, u, p = (Names(kind, {n: _Formula(f"{letter}.{n}") for n in names}, context) for kind, letter, names in kinds)
+    try:
+        made = model.start(p) if method == "start" else getattr(model, method)(_Formula("t"), x, u, p)
+        return {name: _text(value) for name, value in made.items()}
+    except (TypeError, NotImplementedError):  # what PyTensor says to a formula
+        written = source(model, method)
+    if written is None:
+        raise DeclarationError(
+            f"{model.name}.{method}: got equations that call PyTensor and whose text is not known; expected the class "
+            "in a file or a notebook, or functions of wb.math"
+        )
+    return ast.unparse(ast.parse(written))
+
+
+def source(model: "Ode", method: str) -> str | None:
+    """Return a method of the model's own as it was written, None where there is none or Python keeps no text."""
+    from workbench.declare.model import Ode
+
+    function = getattr(type(model), method)
+    if function is getattr(Ode, method):
+        return None
+    try:
+        return textwrap.dedent(inspect.getsource(function))
+    except (OSError, TypeError):
+        return None

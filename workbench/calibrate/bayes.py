@@ -27,6 +27,10 @@ def build(problem: Problem) -> pm.Model:
         outputs = _solve(problem, _matrix(theta, count))
         for name, rows in problem.measured.items():
             _observe(problem, name, rows, outputs)
+        noises = [model.outputs[name].noise for name in problem.measured]
+        if any(noise and noise.family.readings == "count" for noise in noises):
+            # a failed solve reads infinity, which has no density under other noise; a count's mean is held finite
+            pm.Potential("failed_solve", pt.switch(pt.isinf(outputs).any(), -np.inf, 0.0))
     return made
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from workbench.declare.noise import Noise
 
 Array = NDArray[np.float64]
-MOST = 1e300  # a count's mean is held below this, where a failed solve would read infinity and give no density at all
+MOST = 1e18  # a count's mean is held below this, as PyMC gives no density and no draw of a count at infinity
 
 
 def likelihood(name: str, noise: Noise, output: Any, arguments: Mapping[str, Any], **keywords: Any) -> Any:
@@ -51,8 +51,8 @@ def log_density(noise: Noise, readings: Array, output: Array, arguments: Mapping
 
 
 def draw_readings(noise: Noise, output: Array, arguments: Mapping[str, Array], rng: np.random.Generator) -> Array:
-    """Return one reading for each value of `output`; NaN where the output is."""
-    known = np.isfinite(output)
+    """Return one reading for each value of `output`; NaN where none is possible."""
+    known = np.isfinite(output) & ((output >= 0) | (noise.family.readings == "real"))
     safe = np.where(known, output, 1.0)
     drawn = law(noise, safe, arguments).rvs(size=output.shape, random_state=rng)
     return np.where(known, drawn, np.nan)

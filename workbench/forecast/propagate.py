@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from workbench.base.clock import check_times
 from workbench.base.errors import DataError
@@ -73,22 +74,35 @@ def _carry_on(
     model, clock = problem.model, problem.observations.clock
     numbers = clock.numbers(times, "times")
     check_times(numbers, "times")
+    if numbers.size == 0:
+        raise DataError("times: got none; expected at least one")
     begin, _ = spans(problem.observations)
-    if numbers.size == 0 or numbers[0] < begin.min():
-        raise DataError(f"times: got {numbers[:1]}; expected times from {begin.min():g} {model.time_unit} on")
-    theta, _ = gather(model, calibration.posterior, None, problem.units)
-    count = theta.values.shape[1]
-    given = {**problem.inputs, **(inputs or {})}
-    first = np.minimum(begin, numbers[0])
     schedule = build_schedule(
-        model, given, units=problem.units, begin=first, end=np.full(count, numbers[-1]), clock=clock
+        model,
+        {**problem.inputs, **(inputs or {})},
+        units=problem.units,
+        begin=begin,
+        end=np.maximum(begin, numbers[-1]),
+        clock=clock,
     )
+    _refuse_early(numbers[0], schedule.begin[schedule.offset[:-1]], problem)
+    theta, _ = gather(model, {name: calibration.posterior[name] for name in model.estimated}, None, problem.units)
+    count = theta.values.shape[1]
     rows = np.arange(count + 1, dtype=np.int64) * numbers.size
     made = solve(model, theta.values, schedule, rows=rows, times=np.tile(numbers, count))
     failed = refuse_failures(model, made, theta)
     dataset = as_dataset(model, made, theta, clock, numbers)
     dataset.attrs |= attributes(model, theta) | ({"failed_members": failed} if failed else {})
     return _read(problem, calibration.posterior, dataset, np.random.default_rng(seed)) if noise else dataset
+
+
+def _refuse_early(first: float, starts: NDArray[np.float64], problem: Problem) -> None:
+    """Refuse times at which the clock of a unit has not started yet."""
+    last = int(np.argmax(starts))
+    if first < starts[last]:
+        label = problem.observations.clock.label
+        unit = "" if problem.units is None else f", where the clock of unit {problem.units[last]!r} starts"
+        raise DataError(f"times: got {label(first)}; expected times from {label(starts[last])} on{unit}")
 
 
 def _read(problem: Problem, posterior: xr.Dataset, dataset: xr.Dataset, rng: np.random.Generator) -> xr.Dataset:

@@ -67,8 +67,8 @@ class Calibration:
         low, high = f"eti{100 * MASS:.0f}_lb", f"eti{100 * MASS:.0f}_ub"
         columns = ["mean", "sd", low, high, "r_hat", "ess_bulk", "ess_tail", "units"]
         table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-        doubt = "; ".join(gate.name for gate in self.trust.failures)
-        table["verdict"] = f"not to be trusted: failed '{doubt}'" if doubt else "ok"
+        doubts = "; ".join(f"{g.name!r} {g.verdict}" for g in self.trust.gates if g.verdict != "passed")
+        table["verdict"] = f"not to be trusted: {doubts}" if doubts else "ok"
         return table
 
     def new_unit(self, *, seed: int | None = None) -> xr.Dataset:

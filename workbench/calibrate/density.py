@@ -27,6 +27,7 @@ from pytensor.compile.mode import get_mode
 from pytensor.graph.replace import clone_replace
 from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
 
+from workbench.base.errors import SamplingError
 from workbench.calibrate.space import Space, space_of
 
 Array = NDArray[np.float64]
@@ -124,6 +125,8 @@ def compile_density(model: pm.Model) -> Density:
     if any(None in model.rvs_to_values[rv].type.shape for rv in model.free_RVs):
         model = freeze_dims_and_data(model)
     space = space_of(model)
+    if space.size == 0:
+        raise SamplingError("got a model without free variables; expected at least one quantity with a prior")
     double, word = numba.types.CPointer(numba.types.double), numba.types.voidptr
     signature = numba.types.int64(numba.types.uint64, double, double, double, word)
     # without fast-math the numbers do not depend on what was inlined where, so a cached graph gives the same draws
@@ -140,7 +143,10 @@ def _graph(model: pm.Model, space: Space) -> Any:
     point = pt.TensorType("float64", shape=(space.size,))("point")
     values = [model.rvs_to_values[rv] for rv in model.free_RVs]
     logp = model.logp()
-    slopes = pt.grad(logp, values)
+    try:
+        slopes = pt.grad(logp, values)
+    except NotImplementedError as error:
+        raise SamplingError(f"got a density without a gradient ({error}); expected other priors") from error
     parts = {v: point[s.place].reshape(s.shape) for v, s in zip(values, space.variables, strict=True)}
     logp, gradient = clone_replace([logp, pt.concatenate([s.ravel() for s in slopes])], parts)
     mode = get_mode("NUMBA").excluding("local_usmm")  # it looks for a BLAS, which takes a second and may warn

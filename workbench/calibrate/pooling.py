@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from workbench.base.schema import UNIT
 from workbench.base.units import DIMENSIONLESS
+from workbench.declare.families import FAMILIES
 from workbench.declare.prior import Prior, make
 from workbench.declare.quantity import Parameter
 
@@ -100,6 +101,8 @@ def draw_prior(prior: Prior, rng: np.random.Generator, size: Any) -> NDArray[np.
         return rng.normal(0.0, 10.0, size)
     if prior.name == "HalfFlat":
         return np.abs(rng.normal(0.0, 10.0, size))
+    if FAMILIES[prior.name].kin is None:  # SciPy does not know it; its quantiles are known
+        return np.vectorize(prior.quantile, otypes=[float])(rng.uniform(size=size))
     return np.asarray(prior.frozen().rvs(size=size, random_state=rng), dtype=np.float64)
 
 

@@ -17,7 +17,7 @@ from workbench.calibrate.pooling import attributes_of, scale_of
 from workbench.calibrate.predict import labelled, labelled_density, predictive
 from workbench.calibrate.problem import Problem, pose
 from workbench.calibrate.progress import Progress
-from workbench.calibrate.sample import Draws, sample
+from workbench.calibrate.sample import FEWEST, Draws, sample
 from workbench.calibrate.start import Start, find_start
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def calibrate(
 ) -> Calibration:
     """Return the posterior of a model's parameters given data, with the evidence for it.
 
-    Chains begin around the best mode found, and are sampled by NUTS. Interrupting returns what was drawn, marked as such.
+    Chains begin around the best mode found, and are sampled by NUTS. Interrupting returns what was drawn, and marks it.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def calibrate(
     DataError, UnitError, ParameterError, SamplingError
         If what is given cannot be used as it is; if no draw of the prior has a density, or none was taken.
     """
-    _check_counts(draws=draws, chains=chains, tune=tune)
+    _check_counts(draws=(draws, FEWEST), chains=(chains, 1), tune=(tune, 0), seed=(0 if seed is None else seed, 0))
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     steps = Progress(progress)
     with steps.phase("compile_time", "compiling the model"):
@@ -119,9 +119,8 @@ def _pose(model: Any, data: Any, inputs: Any, pool: Any, discrepancy: Any) -> Pr
     return pose(model, data, inputs=inputs, pool=pool)
 
 
-def _check_counts(**counts: int) -> None:
-    for name, value in counts.items():
-        least = 0 if name == "tune" else 1
+def _check_counts(**counts: tuple[Any, int]) -> None:
+    for name, (value, least) in counts.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ParameterError(f"got {name}={value!r}; expected a whole number of at least {least}")
 

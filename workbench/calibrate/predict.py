@@ -88,7 +88,7 @@ def labelled_density(problem: Problem, density: Mapping[str, Array]) -> xr.Datas
     )
     for name in whole:
         dataset[name].attrs = {"units": "1", "long_name": f"log density of {name}"}
-    for name in density.keys() - whole.keys():
+    for name in [n for n in density if n not in whole]:
         rows, observations = problem.measured[name], problem.observations
         dim = f"{name}_sample"
         dataset[name] = (("chain", "draw", dim), density[name], {"units": "1", "long_name": f"log density of {name}"})

@@ -78,7 +78,10 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None) -> Prob
 
 
 def _pools(model: Ode, pool: Any, units: tuple[Any, ...] | None) -> dict[str, str]:
+    if not isinstance(pool, Mapping | None):
+        raise ParameterError(f"got pool={pool!r}; expected a mapping such as {{'ka': 'partial'}}")
     given = dict(pool or {})
+    names = {*model.theta, *model.noise_parameters}
     for name, way in given.items():
         if name not in model.estimated:
             raise ParameterError(unknown("parameter", str(name), model.estimated, f"{model.name} pool"))
@@ -87,5 +90,10 @@ def _pools(model: Ode, pool: Any, units: tuple[Any, ...] | None) -> dict[str, st
         if way != "complete" and units is None:
             raise ParameterError(
                 f"pool[{name!r}]: got {way!r} for data of one unit; expected data with a `unit` dim or column"
+            )
+        taken = names & {f"{name}_pop", f"{name}_sd", f"{name}_offset"} if way == "partial" else None
+        if taken:
+            raise ParameterError(
+                f"pool[{name!r}]: got {way!r} where {taken.pop()!r} is declared; expected that name to be free"
             )
     return {name: given.get(name, "complete") for name in model.estimated}

@@ -1,5 +1,6 @@
 """Draws from a compiled density, with nutpie; an interruption keeps what was drawn."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,21 +67,23 @@ def sample(
         blocking=False,
     )
     interrupted = False
-    try:
-        tree = running.wait()
-    except KeyboardInterrupt:
-        interrupted = True
-        tree = running.abort()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Found chain dimension to be longer")  # few draws, on purpose
+        try:
+            tree = running.wait()
+        except KeyboardInterrupt:
+            interrupted = True
+            tree = running.abort()
     return _draws(tree, interrupted)
 
 
 def _draws(tree: xr.DataTree, interrupted: bool) -> Draws:
     if "posterior" not in tree.children or not tree["posterior"].data_vars:
-        raise SamplingError("interrupted while tuning: there are no draws yet")
+        raise SamplingError("got an interruption while tuning; expected one after the first draws")
     points: Array = np.asarray(tree["posterior"].to_dataset()["point"])
     kept = int(np.isfinite(points).all(axis=(0, 2)).sum())  # chains stopped early are padded with NaN
     if kept < FEWEST:
-        raise SamplingError(f"interrupted after {kept} draws a chain; expected at least {FEWEST} to say anything")
+        raise SamplingError(f"got an interruption after {kept} draws a chain; expected at least {FEWEST} draws")
     statistics = tree["sample_stats"].to_dataset()
     named = {
         ours: np.asarray(statistics[theirs].values[:, :kept])

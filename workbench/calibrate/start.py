@@ -58,7 +58,8 @@ class Start:
 
 def find_start(problem: Problem, density: Density, rng: np.random.Generator) -> Start:
     """Return where chains may start; SamplingError when no draw of the prior has a finite density."""
-    points = density.space.unconstrain(draw_free(problem, rng, DRAWS))
+    with np.errstate(all="ignore"):  # a draw may round to the end of its support
+        points = density.space.unconstrain(draw_free(problem, rng, DRAWS))
     scores = np.array([density.evaluate(point)[0] for point in points])
     usable = np.flatnonzero(np.isfinite(scores))
     if usable.size == 0:

@@ -105,7 +105,7 @@ def _rhat(measures: xr.Dataset, chains: int) -> Gate:
 
 def _ess(measures: xr.Dataset) -> Gate:
     bulk, tail = _extreme(measures, "ess_bulk", np.min), _extreme(measures, "ess_tail", np.min)
-    name, value = min(bulk, tail, key=lambda pair: pair[1])
+    name, value = min(bulk, tail, key=lambda pair: -np.inf if np.isnan(pair[1]) else pair[1])
     if value >= ESS:
         return Gate(
             "enough draws", "passed", value, ESS, f"smallest effective sample size {value:.0f} ({name}), at least {ESS}"

@@ -1,4 +1,5 @@
 """Every mistake a person makes in a declaration is refused when the class is born, with got, expected, nearest name."""
+# ruff: noqa: E501 - one mistake a row
 
 import math
 

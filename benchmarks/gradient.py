@@ -10,11 +10,14 @@ import statistics
 from typing import Any
 
 from benchmarks.oracle import gradient
+from benchmarks.peers.protocol import LOOP
 from benchmarks.problem import posterior_points
 from benchmarks.run import fresh_caches, interpreters, print_machine, print_table, run_peer
 
 PEERS = ("c_lynx", "workbench_lynx", "stan_lynx", "diffrax_forward_lynx", "diffrax_lynx", "pymc_lynx")
 HEAD = ("peer", "us", "least", "most", "times C", "times ours", "gradient off", "compile s", "MB")
+Way = tuple[str, str]  # a peer, and how it is called
+C: Way = ("C", LOOP)
 
 
 def main() -> None:
@@ -26,7 +29,7 @@ def main() -> None:
     asked = parser.parse_args()
     pythons = interpreters(asked.python, PEERS)
     print_machine()
-    records: dict[str, list[dict[str, Any]]] = {}
+    records: dict[Way, list[dict[str, Any]]] = {}
     with fresh_caches() as caches:
         for _ in range(asked.repeats):
             for peer in asked.peers:
@@ -34,22 +37,21 @@ def main() -> None:
                 if record is None:
                     continue
                 for way, microseconds in record["microseconds"].items():
-                    name = f"{record['peer']}{f', {way}' if way else ''}"
-                    records.setdefault(name, []).append(record | {"best": min(microseconds)})
+                    records.setdefault((record["peer"], way), []).append(record | {"best": min(microseconds)})
     medians = {name: statistics.median(run["best"] for run in runs) for name, runs in records.items()}
     truth = [gradient(point) for point in posterior_points()[:4]]
-    print_table(HEAD, [row(name, runs, medians, truth) for name, runs in records.items()])
-    for name, runs in records.items():
-        print(f"{name}: {runs[0]['version']}{'; ' if runs[0]['notes'] else ''}{runs[0]['notes']}")
+    print_table(HEAD, [row(way, runs, medians, truth) for way, runs in records.items()])
+    for name, note in {peer: (runs[0]["version"], runs[0]["notes"]) for (peer, _), runs in records.items()}.items():
+        print(f"{name}: {'; '.join(filter(None, note))}")
 
 
-def row(name: str, runs: list[dict[str, Any]], medians: dict[str, float], truth: list[list[float]]) -> list[str]:
-    """Return one line of the table."""
+def row(way: Way, runs: list[dict[str, Any]], medians: dict[Way, float], truth: list[list[float]]) -> list[str]:
+    """Return one line of the table; ours is compared with each peer as the peer is called."""
     best = [run["best"] for run in runs]
-    against = [f"{medians[name] / medians[one]:.2f}" if one in medians else "" for one in ("C", "workbench")]
+    against = [f"{medians[way] / medians[one]:.2f}" if one in medians else "" for one in (C, ("workbench", way[1]))]
     off = distance(runs[0]["gradients"], truth)
     return [
-        name, f"{medians[name]:.2f}", f"{min(best):.2f}", f"{max(best):.2f}", *against, f"{off:.0e}",
+        ", ".join(way), f"{medians[way]:.2f}", f"{min(best):.2f}", f"{max(best):.2f}", *against, f"{off:.0e}",
         f"{runs[0]['compile_seconds']:.1f}", f"{max(run['largest_megabytes'] for run in runs):.0f}",
     ]  # fmt: skip
 

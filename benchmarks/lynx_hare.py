@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.problem import NAMES, REFERENCE_MEAN, REFERENCE_SD
 from benchmarks.run import fresh_caches, interpreters, print_machine, print_table, run_peer
 
-PEERS = ("workbench_lynx", "stan_lynx", "diffrax_lynx", "diffrax_forward_lynx")
+PEERS = ("workbench_lynx", "stan_lynx", "diffrax_lynx", "diffrax_forward_lynx", "diffrax_dense_lynx")
 HEAD = ("peer", "min ESS", "sampling s", "ESS/s", "ours / theirs", "compile cold s", "warm s", "process s",
         "max R-hat", "mean off, SD", "SD off, %", "MB cold", "MB warm")  # fmt: skip
 

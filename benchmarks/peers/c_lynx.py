@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.protocol import Gradients, main, time_sweeps
+from benchmarks.peers.protocol import LOOP, Gradients, main, time_sweeps
 from benchmarks.problem import HARE, LYNX, NAMES, TOLERANCE, posterior_points
 
 SOURCE = Path(__file__).parents[1] / "c" / "lynx_hare.c"
@@ -52,7 +52,7 @@ def gradient() -> Gradients:
     gradients = [slopes[i : i + len(NAMES)] for i in range(0, len(slopes), len(NAMES))]
     version = subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
     return Gradients(
-        list(values), gradients, {"": microseconds}, compiled, f"gcc {version} {' '.join(FLAGS[:2])}",
+        list(values), gradients, {LOOP: microseconds}, compiled, f"gcc {version} {' '.join(FLAGS[:2])}",
         f"{sweep() / len(points):.1f} steps tried a solve",
     )  # fmt: skip
 

@@ -1,17 +1,17 @@
-"""numpyro's NUTS over diffrax's Tsit5, in double precision; `forward=True` differentiates forward, not backward."""
+"""numpyro's NUTS over diffrax's Tsit5, in double precision; the two variants have modules of their own."""
 
 import os
 import time
 from functools import partial
 
-from benchmarks.peers.protocol import Gradients, Sampled, Settings, main, time_sweeps
+from benchmarks.peers.protocol import CALL, LOOP, Gradients, Sampled, Settings, main, time_sweeps
 from benchmarks.problem import HARE, LYNX, MAX_STEPS, NAMES, TOLERANCE, YEARS, posterior_points, reference_start
 
 PRIORS = (("Truncated", 1.0, 0.5), ("Truncated", 0.05, 0.05)) * 2 + (("Log", 2.302585092994046, 1.0),) * 2 + (
     ("Log", -1.0, 1.0),) * 2  # fmt: skip
 
 
-def sample(settings: Settings, *, forward: bool = False) -> Sampled:
+def sample(settings: Settings, *, forward: bool = False, dense: bool = False) -> Sampled:
     """Sample with one process a chain, all at once; the slowest chain counts, as for Stan.
 
     Processes, because `chain_method="parallel"` maps over devices, where diffrax's backward pass fails
@@ -21,19 +21,19 @@ def sample(settings: Settings, *, forward: bool = False) -> Sampled:
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(settings.chains, mp_context=get_context("spawn")) as pool:
-        chains = list(pool.map(partial(_chain, settings, forward), range(settings.chains)))
+        chains = list(pool.map(partial(_chain, settings, forward, dense), range(settings.chains)))
     draws = {name: [values[name] for values, _, _ in chains] for name in NAMES}
     return Sampled(draws, max(seconds for _, seconds, _ in chains), max(each for *_, each in chains), _version())
 
 
-def _chain(settings: Settings, forward: bool, chain: int) -> tuple[dict[str, list[float]], float, float]:
+def _chain(settings: Settings, forward: bool, dense: bool, chain: int) -> tuple[dict[str, list[float]], float, float]:
     """Return one chain's draws, its seconds of sampling and its seconds of compilation."""
     _load()
     import jax
     from numpyro.infer import MCMC, NUTS
 
     compiling = _compile_clock(jax)
-    kernel = NUTS(_model(forward), forward_mode_differentiation=forward)
+    kernel = NUTS(_model(forward), forward_mode_differentiation=forward, dense_mass=dense)
     mcmc = MCMC(kernel, num_warmup=settings.tune, num_samples=settings.draws, progress_bar=False)
     start = reference_start(chain, settings.seed)
     init = {name: jax.numpy.log(start[name]) for name in NAMES} if settings.start == "reference" else None
@@ -71,8 +71,8 @@ def gradient(*, forward: bool = False) -> Gradients:
     values, gradients = sweep(points)
     each = list(points)
     microseconds = {
-        "in a compiled loop": time_sweeps(lambda: jax.block_until_ready(sweep(points)), len(points)),
-        "called from Python": time_sweeps(lambda: [jax.block_until_ready(single(one)) for one in each], len(points)),
+        LOOP: time_sweeps(lambda: jax.block_until_ready(sweep(points)), len(points)),
+        CALL: time_sweeps(lambda: [jax.block_until_ready(single(one)) for one in each], len(points)),
     }
     return Gradients(values.tolist(), gradients.tolist(), microseconds, compiled, _version())
 

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+LOOP, CALL = "in a compiled loop", "called from Python"  # the two ways in which one evaluation is timed
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -47,11 +49,14 @@ class Gradients:
     notes: str = ""
 
 
-def time_sweeps(sweep: Callable[[], object], evaluations: int, *, repeats: int = 7, least: float = 0.2) -> list[float]:
-    """Return microseconds of one evaluation for each repeat; a repeat lasts at least `least` seconds."""
+def time_sweeps(sweep: Callable[[], object], evaluations: int, *, repeats: int = 50) -> list[float]:
+    """Return microseconds of one evaluation for each repeat; a repeat lasts about 20 ms, or one sweep.
+
+    Many short repeats, so that some of them are disturbed by nothing else on the machine.
+    """
     began = time.perf_counter()
     sweep()
-    count = max(1, int(least / max(time.perf_counter() - began, 1e-7)))
+    count = max(1, int(0.02 / max(time.perf_counter() - began, 1e-7)))
     measured = []
     for _ in range(repeats):
         began = time.perf_counter()

@@ -2,7 +2,7 @@
 
 import time
 
-from benchmarks.peers.protocol import Gradients, main, time_sweeps
+from benchmarks.peers.protocol import CALL, Gradients, main, time_sweeps
 from benchmarks.problem import HARE, LYNX, NAMES, YEARS, posterior_points
 
 
@@ -36,7 +36,7 @@ def gradient() -> Gradients:
     microseconds = time_sweeps(lambda: [density(point) for point in points], len(points), repeats=3)
     values, gradients = zip(*found, strict=True)
     return Gradients(
-        [float(value) for value in values], [each.tolist() for each in gradients], {"": microseconds}, compiled,
+        [float(value) for value in values], [each.tolist() for each in gradients], {CALL: microseconds}, compiled,
         f"pymc {pm.__version__}", "odeint's own tolerance of 1.5e-8",
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 import time
 
-from benchmarks.peers.protocol import Gradients, Sampled, Settings, main, time_sweeps
+from benchmarks.peers.protocol import LOOP, Gradients, Sampled, Settings, main, time_sweeps
 from benchmarks.problem import HARE, LYNX, MAX_STEPS, TOLERANCE, YEARS, posterior_points, reference_start
 
 PROGRAM = f"""
@@ -86,7 +86,7 @@ def gradient() -> Gradients:
     whole = time_sweeps(lambda: [services.log_prob_grad(DATA, point, True) for point in points], len(points))
     building = min(time_sweeps(lambda: [services.get_dims(DATA) for _ in points], len(points)))
     return Gradients(
-        density, gradients, {"": [each - building for each in whole]}, compiled, _version(),
+        density, gradients, {LOOP: [each - building for each in whole]}, compiled, _version(),
         f"{building:.0f} us for building the model in each call are subtracted",
     )  # fmt: skip
 

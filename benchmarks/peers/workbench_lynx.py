@@ -4,7 +4,7 @@ import math
 import time
 
 import workbench as wb
-from benchmarks.peers.protocol import Gradients, Sampled, Settings, main, time_sweeps
+from benchmarks.peers.protocol import CALL, LOOP, Gradients, Sampled, Settings, main, time_sweeps
 from benchmarks.problem import HARE, LYNX, NAMES, TOLERANCE, YEARS, posterior_points
 
 POSTERIOR = dict(zip(NAMES, ("alpha", "beta", "gamma", "delta", "hare_start", "lynx_start", "hare_pelts_sigma",
@@ -52,7 +52,8 @@ def sample(settings: Settings) -> Sampled:
     )  # fmt: skip
     posterior = calibration.tree["posterior"]
     draws = {name: posterior[ours].transpose("chain", "draw").values.tolist() for name, ours in POSTERIOR.items()}
-    return Sampled(draws, posterior.attrs["sampling_time"], posterior.attrs["compile_time"], _version())
+    seconds = posterior.attrs["start_time"] + posterior.attrs["sampling_time"]
+    return Sampled(draws, seconds, posterior.attrs["compile_time"], _version())
 
 
 def gradient() -> Gradients:
@@ -79,9 +80,13 @@ def gradient() -> Gradients:
 
     if sweep():
         raise RuntimeError("the density has no finite value at a posterior point")
-    microseconds = time_sweeps(sweep, len(points))
+    arrays = [np.array(point) for point in points]
+    microseconds = {
+        LOOP: time_sweeps(sweep, len(points)),
+        CALL: time_sweeps(lambda: [density.evaluate(point) for point in arrays], len(points)),
+    }
     gradients = [[slopes[i + column] for column in columns] for i in range(0, len(slopes), len(NAMES))]
-    return Gradients(list(values), gradients, {"": microseconds}, compiled, _version())
+    return Gradients(list(values), gradients, microseconds, compiled, _version())
 
 
 def _version() -> str:

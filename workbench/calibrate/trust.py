@@ -12,6 +12,9 @@ RHAT, ESS = 1.01, 400
 """Vehtari, Gelman, Simpson, Carpenter & Buerkner, Bayesian Analysis 16 (2021) 667-718, section 4: thresholds of R-hat
 and of the bulk and tail effective sample size for reporting."""
 
+DIVERGING = 1e-3
+"""Share of transitions that may diverge: single ones at the edge of a population's narrow end move no estimate."""
+
 Verdict = Literal["passed", "failed", "not run"]
 
 
@@ -115,14 +118,16 @@ def _ess(measures: xr.Dataset) -> Gate:
 
 
 def _divergences(statistics: xr.Dataset) -> Gate:
-    count = int(statistics["diverging"].sum())
-    if count == 0:
-        return Gate("no divergences", "passed", 0.0, 0.0, "no divergent transition")
+    count, size = int(statistics["diverging"].sum()), statistics["diverging"].size
+    share = count / size
+    if share <= DIVERGING:
+        says = f"{count} of {size} transitions diverged, at most {DIVERGING * size:.0f}" if count else "no divergence"
+        return Gate("few divergences", "passed", share, DIVERGING, says)
     says = (
-        f"{count} divergent transitions of {statistics['diverging'].size}: regions of the posterior were not reached; "
-        "tighten priors that leave parameters free, or pool less"
+        f"{count} of {size} transitions diverged, more than {DIVERGING * size:.0f}: regions of the posterior were not "
+        "reached; tighten priors that leave parameters free, or pool less"
     )
-    return Gate("no divergences", "failed", float(count), 0.0, says)
+    return Gate("few divergences", "failed", share, DIVERGING, says)
 
 
 def _failed_solves(posterior: xr.Dataset) -> Gate:

@@ -26,8 +26,8 @@ _STATISTICS = {
     "maxdepth_reached": "reached_max_treedepth",
 }
 ACCEPTANCE = {"plain": 0.8, "population": 0.9}
-"""Mean acceptance at which step sizes aim. They are smaller where an SD between units may come near zero and the posterior
-narrows: on theophylline 1.7 transitions in 10 000 diverge at 0.8, 0.5 at 0.9, and no fewer at 0.95."""
+"""Mean acceptance at which step sizes aim; they are smaller where an SD between units may come near zero and the
+posterior narrows: on theophylline 1.7 transitions in 10 000 diverge at 0.8, 0.5 at 0.9, and no fewer at 0.95."""
 FEWEST = 4  # draws a chain below which nothing can be said
 
 

@@ -75,10 +75,10 @@ def dosing(values, times=TIMES, scenario=SCENARIO) -> np.ndarray:
 
 
 def lynx(values, times) -> np.ndarray:
-    p = type("p", (), values)
+    alpha, beta, gamma, delta = (values[name] for name in ("alpha", "beta", "gamma", "delta"))
 
     def rhs(t, y):
-        return list(LynxHare().rhs(t, type("x", (), {"hare": y[0], "lynx": y[1]}), None, p).values())
+        return [(alpha - beta * y[1]) * y[0], (-gamma + delta * y[0]) * y[1]]
 
     start = np.array([values["hare_start"], values["lynx_start"]], dtype=complex)
     span = (times[0], times[-1])

@@ -21,7 +21,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 from nutpie.compile_pymc import CompiledPyMCModel
-from pymc.model.transform.optimization import freeze_dims_and_data
 from pymc.pytensorf import compile as compile_graph
 from pytensor.compile.mode import get_mode
 from pytensor.graph.replace import clone_replace
@@ -122,8 +121,6 @@ class Density:
 
 def compile_density(model: pm.Model) -> Density:
     """Compile the joint log density of a model and its gradient, or load them from the cache of compiled graphs."""
-    if any(None in model.rvs_to_values[rv].type.shape for rv in model.free_RVs):
-        model = freeze_dims_and_data(model)
     space = space_of(model)
     if space.size == 0:
         raise SamplingError("got a model without free variables; expected at least one quantity with a prior")

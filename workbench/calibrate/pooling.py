@@ -85,14 +85,20 @@ def variable(parameter: Parameter, way: str, count: int) -> Any:
     if scale.name == "log" and scale.low == 0.0:
         return pm.LogNormal(parameter.name, mu=centre, sigma=spread, **among)
     if scale.name == "logit" and (scale.low, scale.high) == (0.0, 1.0):
-        return pm.LogitNormal(parameter.name, mu=centre, sigma=spread, **among)
+        return _logit_normal(parameter.name, mu=centre, sigma=spread, **among)
     between = pm.Normal(f"{parameter.name}_offset", mu=centre, sigma=spread, **among)
     return pm.Deterministic(parameter.name, scale.unlink(between, pt.exp), dims=UNIT)
 
 
 def distribution(name: str, prior: Prior, **keywords: Any) -> Any:
     """Return the PyMC variable with a declared prior."""
-    return getattr(pm, prior.name)(name, **prior.pymc_arguments, **keywords)
+    make_variable = _logit_normal if prior.name == "LogitNormal" else getattr(pm, prior.name)
+    return make_variable(name, **prior.pymc_arguments, **keywords)
+
+
+def _logit_normal(name: str, **keywords: Any) -> Any:
+    """Return PyMC's LogitNormal, sampled on the logit scale; by itself it would meet walls at 0 and 1."""
+    return pm.LogitNormal(name, transform=pm.distributions.transforms.logodds, **keywords)
 
 
 def draw_prior(prior: Prior, rng: np.random.Generator, size: Any) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ import pytensor
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.distributions import transforms
+from pymc.pytensorf import constant_fold
 
 Array = NDArray[np.float64]
 Map = Callable[[Array], Array]
@@ -53,10 +54,10 @@ class Space:
 
 
 def space_of(model: pm.Model) -> Space:
-    """Return the space of a model whose free variables have static shapes."""
+    """Return the space of a model whose free variables have constant shapes."""
     made, at = [], 0
     for rv in model.free_RVs:
-        shape = tuple(int(n) for n in model.rvs_to_values[rv].type.shape)
+        shape = tuple(int(n) for n in constant_fold(tuple(rv.shape)))
         size = int(np.prod(shape))
         constrain, unconstrain = _maps(model.rvs_to_transforms.get(rv), rv)
         made.append(Variable(str(rv.name), slice(at, at + size), shape, constrain, unconstrain))
@@ -83,12 +84,12 @@ def _same(x: Array) -> Array:
     return x
 
 
-def _constant(value: Any) -> float | None:
-    number = float(value.eval()) if hasattr(value, "eval") else float(value)
-    return number if np.isfinite(number) else None
+def _constant(value: Any) -> Array | None:
+    number = np.asarray(value.eval(mode="FAST_COMPILE") if hasattr(value, "eval") else value, dtype=np.float64)
+    return number if np.isfinite(number).all() else None
 
 
-def _interval(low: float | None, high: float | None) -> tuple[Map, Map]:
+def _interval(low: Any, high: Any) -> tuple[Map, Map]:
     """Return the maps of PyMC's interval transform with the given ends."""
     if low is not None and high is not None:
 

@@ -17,6 +17,7 @@ MOST = 1e18  # a count's mean is held below this, as PyMC gives no density and n
 
 def likelihood(name: str, noise: Noise, output: Any, arguments: Mapping[str, Any], **keywords: Any) -> Any:
     """Return the PyMC variable of an output's readings; `keywords` hold `observed` and dims."""
+    arguments = {key: pt.as_tensor(value, dtype="float64") for key, value in arguments.items()}
     match noise.name:
         case "LogNormal":
             return pm.LogNormal(name, mu=pt.log(output), **arguments, **keywords)

@@ -93,7 +93,8 @@ def variable(parameter: Parameter, way: str, count: int) -> Any:
 def distribution(name: str, prior: Prior, **keywords: Any) -> Any:
     """Return the PyMC variable with a declared prior."""
     make_variable = _logit_normal if prior.name == "LogitNormal" else getattr(pm, prior.name)
-    return make_variable(name, **prior.pymc_arguments, **keywords)
+    # a plain 7.0 would be taken for float32, and densities would be right to eight digits only
+    return make_variable(name, **{k: np.float64(v) for k, v in prior.pymc_arguments.items()}, **keywords)
 
 
 def _logit_normal(name: str, **keywords: Any) -> Any:

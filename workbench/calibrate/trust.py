@@ -63,11 +63,12 @@ class TrustCard:
 
 def convergence(posterior: xr.Dataset) -> xr.Dataset:
     """Return R-hat, bulk and tail effective sample size of every variable, over a dim `statistic`."""
-    measures = [
-        arviz_stats.rhat(posterior),
-        arviz_stats.ess(posterior, method="bulk"),
-        arviz_stats.ess(posterior, method="tail"),
-    ]
+    with np.errstate(all="ignore"):  # what does not vary, or is no number, gives NaN, and NaN fails
+        measures = [
+            arviz_stats.rhat(posterior),
+            arviz_stats.ess(posterior, method="bulk"),
+            arviz_stats.ess(posterior, method="tail"),
+        ]
     return xr.concat(measures, xr.IndexVariable("statistic", ["r_hat", "ess_bulk", "ess_tail"]))
 
 

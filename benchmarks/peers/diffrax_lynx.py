@@ -23,7 +23,7 @@ def sample(settings: Settings, *, forward: bool = False, dense: bool = False) ->
     with ProcessPoolExecutor(settings.chains, mp_context=get_context("spawn")) as pool:
         chains = list(pool.map(partial(_chain, settings, forward, dense), range(settings.chains)))
     draws = {name: [values[name] for values, _, _ in chains] for name in NAMES}
-    return Sampled(draws, max(seconds for _, seconds, _ in chains), max(each for *_, each in chains), _version())
+    return Sampled(draws, max(seconds for _, seconds, _ in chains), max(each for *_, each in chains), 0.0, _version())
 
 
 def _chain(settings: Settings, forward: bool, dense: bool, chain: int) -> tuple[dict[str, list[float]], float, float]:

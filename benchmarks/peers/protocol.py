@@ -28,13 +28,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class Sampled:
-    """Draws by name (`problem.NAMES`), each (chain, draw); seconds of sampling hold the tuning, not the compilation."""
+    """Draws by name (`problem.NAMES`), each (chain, draw); seconds of sampling hold the tuning, not the compilation.
+
+    Seconds of looking for a start stand apart: a peer that is given one has none.
+    """
 
     draws: dict[str, list[list[float]]]
     sampling_seconds: float
     compile_seconds: float
+    start_seconds: float
     version: str
-    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,5 +100,5 @@ def main(
     else:
         raise SystemExit(f"{peer} does not know the task {asked.task!r}")
     seconds = time.perf_counter() - began
-    record = {"peer": peer, "task": asked.task, "seed": asked.seed, "call_seconds": seconds}
+    record = {"peer": peer, "task": asked.task, "seed": asked.seed, "start": asked.start, "call_seconds": seconds}
     asked.json.write_text(json.dumps(record | asdict(result)))

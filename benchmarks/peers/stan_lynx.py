@@ -68,7 +68,7 @@ def sample(settings: Settings) -> Sampled:
         for block, members in names.items()
         for i, name in enumerate(members)
     }
-    return Sampled(draws, max(_elapsed(output) for output in fit.stan_outputs), compiled, _version())
+    return Sampled(draws, max(_elapsed(output) for output in fit.stan_outputs), compiled, 0.0, _version())
 
 
 def gradient() -> Gradients:

@@ -116,8 +116,8 @@ THEIRS = {
         lambda x, a: x * a,
     ),
     "reshape": (
-        lambda x, a: (pt.stack([x, a, a, x]).reshape((2, 2)).T @ MATRIX).sum(),
-        lambda x, a: (np.array([[x, a], [a, x]]).T @ MATRIX).sum(),
+        lambda x, a: pt.exp(pt.stack([x, a, a * a, 0.5]).reshape((2, 2)).T @ MATRIX)[0].sum(),
+        lambda x, a: np.exp(np.array([[x, a], [a * a, 0.5]]).T @ MATRIX)[0].sum(),
     ),
     "sum over an axis": (
         lambda x, a: pt.outer(pt.stack([x, a]), pt.stack([a, x, a])).sum(axis=0)[1],
@@ -267,6 +267,18 @@ def test_constant_one_is_not_the_second_input():
     x0, x1 = pt.dscalars("x0", "x1")
     program = lower([x0, x1], [x0 / (x1 + 1.0) - x0 / (1.0 + x0), x1 - 1.0, x0 - 0.0, x0 - x1], ("x0", "x1"), "test")
     assert program.run({"x0": 5.0, "x1": 3.0}) == pytest.approx([5 / 4 - 5 / 6, 2.0, 5.0, 2.0])
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "pow", "minimum"])
+@pytest.mark.parametrize("constant", [0.0, 1.0, -1.0, 2.0])
+def test_neutral_constants_change_no_value(name, constant):
+    builder = Builder(("x",))
+    program = builder.program([builder.add(name, 0, constant), builder.add(name, constant, 0)])
+    with np.errstate(all="ignore"):
+        expected = [float(SCALAR[name](3.0, constant)), float(SCALAR[name](constant, 3.0))]
+    assert program.run({"x": 3.0}) == expected
+    if (name, constant) in {("add", 0.0), ("mul", 1.0)}:
+        assert program.operations == ()
 
 
 def test_what_is_equal_is_kept_once_and_what_is_not_needed_is_dropped():

@@ -88,7 +88,7 @@ def test_draws_over_chain_draw_and_unit(posterior):
     assert {d: list(made[d].values) for d in ("chain", "draw", "unit")} == {
         "chain": [0, 1], "draw": [10, 20, 30], "unit": ["Ann", "Bob"],
     }  # fmt: skip
-    for index in ({"chain": 0, "draw": 10, "unit": "Ann"}, {"chain": 1, "draw": 30, "unit": "Bob"}):
+    for index in ({"chain": 0, "draw": 20, "unit": "Ann"}, {"chain": 1, "draw": 10, "unit": "Bob"}):
         ke = float(posterior.ke.sel({k: v for k, v in index.items() if k != "unit"}))
         reference = exact(ka=float(posterior.ka.sel(index)), ke=ke, centre_start=10.0)
         np.testing.assert_allclose(made.centre.sel(index), reference[:, 1], rtol=1e-5)

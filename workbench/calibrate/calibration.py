@@ -27,15 +27,22 @@ class Calibration:
     ----------
     tree
         Groups posterior, sample_stats, posterior_predictive, log_likelihood and observed_data, with units in attrs.
-    model
-        The `pm.Model` that was sampled (None in a calibration opened from a file without its declaration).
     problem
-        The declaration, data and inputs (None as above).
+        The declaration, data and inputs (None in a calibration opened from a file without its declaration).
     """
 
     tree: xr.DataTree
-    model: "pm.Model | None" = field(default=None, repr=False)
+    _model: "pm.Model | None" = field(default=None, repr=False)
     problem: "Problem | None" = field(default=None, repr=False)
+
+    @cached_property
+    def model(self) -> "pm.Model | None":
+        """The `pm.Model` that was sampled, built anew where a file was opened; None without a declaration."""
+        if self._model is None and self.problem is not None:
+            from workbench.calibrate.bayes import build
+
+            return build(self.problem)
+        return self._model
 
     @property
     def posterior(self) -> xr.Dataset:

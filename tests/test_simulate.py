@@ -161,7 +161,6 @@ def test_starts_replace_the_declared_ones():
     assert np.array_equal(many.centre[:, 0], [3.0, 3.0])
 
 
-@pytest.mark.xfail(strict=True, reason="members._start takes a start's numbers and not its units")
 def test_starts_come_in_other_units():
     grams = xr.DataArray(0.04, attrs={"units": "g"})
     made = wb.simulate(Dosing, TIMES, parameters=VALUES, inputs=INPUTS, start={"depot": grams})
@@ -257,7 +256,6 @@ def test_what_is_refused(given, error, says):
     assert says in str(raised.value)
 
 
-@pytest.mark.xfail(strict=True, reason="members._given drops every name that a population could have")
 def test_a_parameter_may_be_named_as_a_population_would_be():
     class Spread(wb.Ode):
         time_unit = "s"

@@ -230,7 +230,12 @@ def emit(traced: Trace, tableau: Tableau, *, sensitivities: bool) -> str:
     stages, row = tableau.stages, n * padded
     blocks = {"R": row, "G": (3 + stages) * n, "S": (3 + stages) * n + stages * (entries + row)}
     sizes = {"N": n, "K": k, "M": padded, "P": len(traced.theta), "I": len(traced.inputs), "J": entries + row, **blocks}
-    sizes |= {"COLUMNS": m, "STAGES": stages, "ORDER": tableau.order, "WORK": blocks["S"] + (3 + stages) * row + 1}
+    sizes |= {
+        "COLUMNS": m if sensitivities else 0,
+        "STAGES": stages,
+        "ORDER": tableau.order,
+        "WORK": blocks["S"] + (3 + stages) * row + 1,
+    }
     header = HEADER + "".join(f"{name} = {value}\n" for name, value in sizes.items())
     kind = SENSITIVITIES if sensitivities else VALUES
     stepping = STEPPING.replace("OUT", "Y, D" if sensitivities else "X, Y")

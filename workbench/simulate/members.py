@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from workbench.base import units as units_of_measure
 from workbench.base.errors import ParameterError, unknown
 from workbench.base.schema import DRAW_DIMS, UNIT
 from workbench.declare.model import Ode
@@ -90,6 +91,7 @@ def _given(model: Ode, parameters: Any) -> dict[str, Any]:
         parameters = parameters.to_dataset()
     if isinstance(parameters, xr.Dataset):
         population = {f"{name}_{end}" for name in model.parameters for end in ("pop", "sd", "offset")}
+        population -= set(model.theta)
         parameters = {str(n): v for n, v in parameters.data_vars.items() if n not in population}
     if not isinstance(parameters, Mapping):
         raise ParameterError(f"got parameters of type {type(parameters).__name__}; expected a mapping, or a posterior")
@@ -115,23 +117,27 @@ def _number(name: str, value: Any, what: str) -> xr.DataArray:
     return value.assign_coords({d: value.get_index(d) for d in value.dims})
 
 
-def _value(model: Ode, name: str, value: Any) -> xr.DataArray:
-    from workbench.base import units
+def _converted(array: xr.DataArray, unit: str) -> xr.DataArray:
+    """Return the values in a declared unit, where they say that they are in another."""
+    given = array.attrs.get("units", unit)
+    return array if given == unit else array.copy(data=units_of_measure.convert(array.values, given, unit))
 
+
+def _value(model: Ode, name: str, value: Any) -> xr.DataArray:
     quantity = model.theta[name]
-    array = _number(name, value, "value")
-    unit = array.attrs.get("units")
-    if unit is not None and unit != quantity.unit:
-        array = array.copy(data=units.convert(array.values, unit, quantity.unit))
+    array = _converted(_number(name, value, "value"), quantity.unit)
     _refuse_outside(name, array, quantity.bounds, quantity.unit)
+    if quantity.prior is not None:
+        _refuse_outside(name, array, quantity.prior.support, quantity.unit)
     return array
 
 
 def _start(model: Ode, name: str, value: Any) -> xr.DataArray:
     if name not in model.states:
         raise ParameterError(unknown("state", name, model.states, f"{model.name} start"))
-    array = _number(name, value, "start")
-    _refuse_outside(name, array, model.states[name].bounds, model.states[name].unit)
+    state = model.states[name]
+    array = _converted(_number(name, value, "start"), state.unit)
+    _refuse_outside(name, array, state.bounds, state.unit)
     return array
 
 
@@ -141,7 +147,7 @@ def _refuse_outside(name: str, array: xr.DataArray, bounds: Any, unit: str) -> N
     wrong = ~(np.isfinite(array.values) & (array.values >= low) & (array.values <= high))
     if wrong.any():
         first = float(array.values[wrong].ravel()[0])
-        raise ParameterError(f"{name}: got {first:g} {unit}; expected a number within its bounds {low:g} to {high:g}")
+        raise ParameterError(f"{name}: got {first:g} {unit}; expected a number within {low:g} to {high:g}, its bounds")
 
 
 def _units(array: xr.DataArray, units: Any) -> tuple[Any, ...] | None:

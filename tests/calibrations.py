@@ -27,6 +27,40 @@ REFERENCE = {  # posteriordb, hudson_lynx_hare-lotka_volterra: mean and SD
     "lynx_pelts_sigma": (0.2510, 0.0436),
 }
 DRIFT = 0.5
+PRIORS = {  # one of each family that has a gradient
+    "AsymmetricLaplace": {"kappa": 2, "mu": 1, "b": 0.5},
+    "Beta": {"alpha": 2, "beta": 3},
+    "Cauchy": {"alpha": 0, "beta": 1},
+    "ChiSquared": {"nu": 3},
+    "ExGaussian": {"mu": 0, "sigma": 1, "nu": 0.5},
+    "Exponential": {"lam": 2},
+    "Flat": {},
+    "Gamma": {"alpha": 2, "beta": 3},
+    "Gumbel": {"mu": 0, "beta": 1},
+    "HalfCauchy": {"beta": 1},
+    "HalfFlat": {},
+    "HalfNormal": {"sigma": 1},
+    "HalfStudentT": {"nu": 4, "sigma": 1},
+    "InverseGamma": {"alpha": 3, "beta": 2},
+    "Kumaraswamy": {"a": 2, "b": 3},
+    "Laplace": {"mu": 0, "b": 1},
+    "LogNormal": {"median": 2, "sigma": 0.5},
+    "Logistic": {"mu": 0, "s": 1},
+    "LogitNormal": {"mu": 0, "sigma": 1},
+    "Moyal": {"mu": 0, "sigma": 1},
+    "Normal": {"mu": 0, "sigma": 1},
+    "Pareto": {"alpha": 3, "m": 1.5},
+    "Rice": {"nu": 1, "sigma": 1},
+    "SkewNormal": {"mu": 0, "sigma": 1, "alpha": 2},
+    "SkewStudentT": {"a": 2, "b": 3, "mu": 0, "sigma": 1},
+    "StudentT": {"nu": 4, "mu": 0, "sigma": 1},
+    "Triangular": {"lower": -1, "upper": 2, "c": 0.5},
+    "TruncatedNormal": {"mu": 0, "sigma": 1, "upper": 2},
+    "Uniform": {"lower": -1, "upper": 3},
+    "VonMises": {"mu": 0.5, "kappa": 2},
+    "Wald": {"mu": 1, "lam": 2},
+    "Weibull": {"alpha": 2, "beta": 1},
+}
 
 
 class Level(wb.Ode):

@@ -1,0 +1,123 @@
+"""Chains start about the mode that matters, wherever the prior reaches, and the same ones for the same seed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from calibrations import PRIORS, REFERENCE, Level, Sensors, density_of, lynx_hare_data, sensors_data
+from models import LynxHare
+
+import workbench as wb
+from workbench.base.errors import DeclarationError, SamplingError
+from workbench.calibrate.pooling import draw_prior
+from workbench.calibrate.start import draw_free, find_start
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_draws_of_a_prior_have_its_quantiles(name):
+    prior = getattr(wb.prior, name)(**PRIORS[name])
+    draws = draw_prior(prior, np.random.default_rng(1), (1000, 4))
+    assert draws.shape == (1000, 4)
+    low, high = prior.support
+    assert ((draws >= low) & (draws <= high)).all()
+    if name in ("Flat", "HalfFlat"):
+        return
+    for mass in (0.1, 0.5, 0.9):
+        below = (draws <= prior.quantile(mass)).mean()
+        assert abs(below - mass) < 4.5 * np.sqrt(mass * (1 - mass) / draws.size)
+
+
+def test_a_prior_that_cannot_be_drawn_is_named():
+    with pytest.raises(DeclarationError, match="PolyaGamma"):
+        draw_prior(wb.prior.PolyaGamma(1.0, 0.0), np.random.default_rng(1), 3)
+
+
+@pytest.mark.parametrize("name", ["lynx", "dosing", "sensors", "levels"])
+def test_every_free_variable_is_drawn_in_its_shape(name):
+    problem, _, density = density_of(name)
+    drawn = draw_free(problem, np.random.default_rng(2), 7)
+    for variable in density.space.variables:
+        assert drawn[variable.name].shape == (7, *variable.shape)
+    assert density.space.unconstrain(drawn).shape == (7, density.space.size)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_best_climb_reaches_the_mode_of_lynx_and_hare(seed):
+    problem, _, density = density_of("lynx")
+    start = find_start(problem, density, np.random.default_rng(seed))
+    top = density.space.constrain(start.top)
+    for name, (mean, sd) in REFERENCE.items():
+        assert abs(float(top[name]) - mean) < 1.0 * sd, name
+    _, slope = density.evaluate(start.top)
+    assert slope @ start.spread @ slope < 1e-3  # the square of the way to the top, in posterior SDs
+    assert start.best == density.evaluate(start.top)[0] == start.tops[0]
+    assert (np.diff(start.tops) <= 0).all()
+    points = np.array([start.point(density, k) for k in range(40)])
+    values = [density.evaluate(point)[0] for point in points]
+    assert min(values) > start.best - 5 - 2 * density.space.size
+    assert len(np.unique(points, axis=0)) == 40
+    sds = np.sqrt(np.diag(start.spread))
+    assert (np.abs(points - start.top).mean(axis=0) < 3 * sds).all()
+
+
+def test_a_start_hangs_on_the_seed_alone():
+    problem, _, density = density_of("lynx")
+    a, b = (find_start(problem, density, np.random.default_rng(3)) for _ in range(2))
+    np.testing.assert_array_equal(a.top, b.top)
+    np.testing.assert_array_equal(a.spread, b.spread)
+    np.testing.assert_array_equal(a.point(density, 2**63 + 1), b.point(density, 2**63 + 1))
+    assert (a.point(density, 1) != a.point(density, 2)).any()
+
+
+def test_a_start_keeps_where_the_model_can_be_solved():
+    problem, _, density = density_of("sensors")
+    found = find_start(problem, density, np.random.default_rng(4))
+    wide = replace(found, spread=100.0 * np.eye(density.space.size))
+    points = [wide.point(density, k) for k in range(50)]
+    assert all(np.isfinite(density.evaluate(point)[0]) for point in points)
+
+
+def test_the_spread_of_a_population_stays_put_in_a_climb():
+    problem, _, density = density_of("levels")
+    start = find_start(problem, density, np.random.default_rng(5))
+    spread = float(density.space.constrain(start.top)["x_start_sd"])
+    assert spread > 0.3  # the density has no bound as it goes to nought
+    assert np.isfinite(start.best)
+
+
+def test_where_no_draw_has_a_density():
+    class Doomed(Sensors):
+        a = wb.Parameter("1/h", prior=wb.prior.Uniform(1.0, 2.0))
+
+    data = sensors_data()[["relative"]].isel(time=[0, 1]).assign_coords(time=[0.0, 1e9])  # x blows up long before
+    with pytest.raises(SamplingError, match=r"Doomed: got no finite density at any of 400 draws from the prior; exp"):
+        wb.calibrate(Doomed(), data, progress=False)
+
+
+@pytest.mark.slow
+def test_no_chain_ends_in_a_wrong_mode():
+    """Twenty seeds: the modes with a flat cycle lie tens of log units below the one that matters."""
+    for seed in range(20):
+        posterior = wb.calibrate(LynxHare(), lynx_hare_data(), draws=300, seed=seed, progress=False).posterior
+        for name, (mean, sd) in REFERENCE.items():
+            assert (abs(posterior[name].mean("draw") - mean) < sd).all(), (seed, name)
+
+
+def test_one_mode_beside_a_better_one():
+    """The record keeps what every climb reached, so that a reader sees other modes."""
+    problem, _, density = density_of("lynx")
+    start = find_start(problem, density, np.random.default_rng(1))
+    assert start.tops.shape == (8,)
+    assert start.tops[-1] < start.best - 10
+
+
+def test_a_prior_far_from_the_data_is_climbed_out_of():
+    import pandas as pd
+
+    table = pd.DataFrame({"time": np.arange(5.0), "y": 60 + 0.5 * np.arange(5.0)})  # the prior's mean is 5, its SD 10
+    calibration = wb.calibrate(Level(), table, draws=200, tune=200, chains=2, seed=1, progress=False)
+    precision = 1 / 100 + 5 / 4
+    mean = (5 / 100 + 5 * 60 / 4) / precision
+    draws = calibration.posterior["x_start"]
+    assert float(draws.mean()) == pytest.approx(mean, abs=5 / np.sqrt(precision * 200))
+    assert float(draws.std()) == pytest.approx(precision**-0.5, rel=0.25)

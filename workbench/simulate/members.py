@@ -128,7 +128,7 @@ def _value(model: Ode, name: str, value: Any) -> xr.DataArray:
     array = _converted(_number(name, value, "value"), quantity.unit)
     _refuse_outside(name, array, quantity.bounds, quantity.unit)
     if quantity.prior is not None:
-        _refuse_outside(name, array, quantity.prior.support, quantity.unit)
+        _refuse_outside(name, array, quantity.prior.support, quantity.unit, "prior's support")
     return array
 
 
@@ -141,13 +141,13 @@ def _start(model: Ode, name: str, value: Any) -> xr.DataArray:
     return array
 
 
-def _refuse_outside(name: str, array: xr.DataArray, bounds: Any, unit: str) -> None:
+def _refuse_outside(name: str, array: xr.DataArray, bounds: Any, unit: str, ends: str = "bounds") -> None:
     low = -np.inf if bounds[0] is None else bounds[0]
     high = np.inf if bounds[1] is None else bounds[1]
     wrong = ~(np.isfinite(array.values) & (array.values >= low) & (array.values <= high))
     if wrong.any():
         first = float(array.values[wrong].ravel()[0])
-        raise ParameterError(f"{name}: got {first:g} {unit}; expected a number within {low:g} to {high:g}, its bounds")
+        raise ParameterError(f"{name}: got {first:g} {unit}; expected a number within its {ends} {low:g} to {high:g}")
 
 
 def _units(array: xr.DataArray, units: Any) -> tuple[Any, ...] | None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+import scipy.special
 from numpy.typing import NDArray
 
 from workbench.base.schema import UNIT
@@ -106,6 +107,11 @@ def draw_prior(prior: Prior, rng: np.random.Generator, size: Any) -> NDArray[np.
     """Return draws of a prior, without PyMC; improper priors give draws of a wide proper one (they serve as starts)."""
     if prior.name == "Flat":
         return rng.normal(0.0, 10.0, size)
+    if prior.name == "TruncatedNormal":  # scipy.stats takes seconds here where JAX is installed, which it then loads
+        given, (low, high) = prior.pymc_arguments, prior.support
+        centre, spread = given["mu"], given.get("sigma") or given["tau"] ** -0.5
+        below, above = (scipy.special.ndtr((end - centre) / spread) for end in (low, high))
+        return np.clip(centre + spread * scipy.special.ndtri(rng.uniform(below, above, size)), low, high)
     if prior.name == "HalfFlat":
         return np.abs(rng.normal(0.0, 10.0, size))
     if FAMILIES[prior.name].kin is None:  # SciPy does not know it; its quantiles are known

@@ -179,7 +179,7 @@ def test_a_style_in_a_figure_stays_in_it() -> None:
 
 
 def test_what_readers_do_not_need_is_left_out(tmp_path: Path) -> None:
-    warned = "/home/someone/x.py:3: UserWarning: mind the gap\n  warn('mind')\n 40%|████    | 4/10\n"
+    warned = "folder/x.py:3: UserWarning: mind the gap\n  warn('mind')\n 40%|████    | 4/10\n"
     hidden = shows({"text/plain": "hidden thing"}) | {"metadata": {"tags": ["hide"]}}
     cells = [
         prints("stdout", "sampling 10 %"),

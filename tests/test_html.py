@@ -192,7 +192,7 @@ def test_what_readers_do_not_need_is_left_out(tmp_path: Path) -> None:
     assert "sampling" not in text
     assert "40%" not in text
     assert "hidden thing" not in text
-    assert "someone" not in text
+    assert "folder" not in text
     assert text.count("UserWarning: mind the gap") == 1
     assert "<pre>&lt;3&gt;</pre>" in text
     assert "make()" not in text

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workbench.base.errors import DataError, unknown
+from workbench.base.errors import DataError, nearest
 from workbench.base.share import data_file
-from workbench.base.tables import in_unit, read_numbers, read_table
+from workbench.base.tables import in_unit, listed, read_numbers, read_table
 from workbench.declare import noise, prior
 from workbench.declare.model import Ode
 from workbench.declare.quantity import Input, Output, Parameter, State
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class OneCompartmentOral(Ode):
     """One compartment with first-order absorption: doses are swallowed, one concentration is measured.
 
-    The priors say what is known of any small drug in an adult before this one is looked at; their 90 % intervals span
+    The priors say what is known of any small drug in an adult before this one is looked at; their 90% intervals span
     a factor of 27.
 
     - ka: absorption half-lives of 8 min to 3.6 h, as of tablets and solutions that release at once.
@@ -163,7 +163,7 @@ def theophylline(path: str | Path | None = None) -> "tuple[pd.DataFrame, dict[st
     Sources
     -------
     Boeckmann AJ, Sheiner LB, Beal SL (1994). NONMEM Users Guide, Part V. University of California, San Francisco. Dose
-    and weight are printed rounded, so amounts are good to 0.3 %.
+    and weight are printed rounded, so amounts are good to 0.3%.
     """
     import pandas as pd
 
@@ -188,7 +188,9 @@ def _read(path: Path) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for name, unit in _COLUMNS.items():
         if name not in found:
-            raise DataError(unknown("column", name, found, path.name).replace("got unknown", "expected a"))
+            close = nearest(name, found)
+            hint = f"; did you mean {name!r} by {close!r}?" if close else ""
+            raise DataError(f"{path.name}: got columns {listed(found)}; expected a column {name!r}{hint}")
         column = found[name]
         columns[name] = column.values
         if unit is not None:

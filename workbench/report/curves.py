@@ -136,7 +136,7 @@ def _keys(band: float) -> list[Any]:
     return [
         Line2D([], [], label="measured", **MARKS),
         Line2D([], [], color=BLUE, label="median of the model"),
-        Patch(facecolor=PALE_BLUE, label=f"{100 * band:.0f} % of readings to expect"),
+        Patch(facecolor=PALE_BLUE, label=f"{100 * band:.0f}% of readings to expect"),
     ]
 
 
@@ -171,8 +171,8 @@ def prior_predictive(
     keys = [
         Line2D([], [], label="measured", **MARKS),
         Line2D([], [], color=BLUE, label="median"),
-        Patch(facecolor="#76B1D2", label="50 %"),
-        Patch(facecolor=PALE_BLUE, label="90 % of readings"),
+        Patch(facecolor="#76B1D2", label="50%"),
+        Patch(facecolor=PALE_BLUE, label="90% of readings"),
     ]
     fig.legend(handles=keys, loc="outside upper left", ncols=4, columnspacing=1.0, handletextpad=0.5)
     return fig
@@ -211,7 +211,7 @@ def visual_predictive_check(
     keys = [
         Line2D([], [], color=INK, ls="--", marker="o", fillstyle="none", label="measured"),
         Line2D([], [], color=BLUE, label="simulated, median"),
-        Patch(facecolor=PALE_BLUE, label=f"simulated, {100 * check.attrs['mass']:.0f} %"),
+        Patch(facecolor=PALE_BLUE, label=f"simulated, {100 * check.attrs['mass']:.0f}%"),
         Line2D([], [], color=GREY, ls="none", marker=".", label="readings"),
     ]
     fig.legend(handles=keys, loc="outside upper left", ncols=4)

@@ -80,7 +80,7 @@ def prior_posterior(calibration: Calibration, names: Sequence[str] | None = None
     keys = [
         Line2D([], [], color=ORANGE, ls="--", label="prior"),
         Patch(facecolor=PALE_BLUE, edgecolor=BLUE, label="posterior"),
-        Line2D([], [], color=INK, lw=2, marker="|", markersize=7, label=f"median and {100 * MASS:.0f} % interval"),
+        Line2D([], [], color=INK, lw=2, marker="|", markersize=7, label=f"median and {100 * MASS:.0f}% interval"),
     ]
     if len(chosen) < axes.size:
         axes.flat[-1].legend(handles=keys, loc="center")

@@ -17,7 +17,7 @@ from workbench.report.render import number_text, unit_text
 if TYPE_CHECKING:
     import pandas as pd
 
-INTERVAL = f"{100 * MASS:.0f} % ETI"
+INTERVAL = f"{100 * MASS:.0f}% ETI"
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,23 @@ class Compared:
     scale: str
 
 
-def estimate(draws: xr.DataArray, *, digits: int = 3) -> str:
-    """Return the median and the equal-tailed 89 % interval of draws as text: "2.76 (2.35 to 3.26)"."""
-    low, middle, high = np.quantile(draws.values, [0.5 - MASS / 2, 0.5, 0.5 + MASS / 2])
-    return _between(middle, low, high, digits)
+def estimate(draws: xr.DataArray) -> str:
+    """Return the median and the equal-tailed 89% interval of draws as text: "2.76 (2.35–3.26)"."""
+    low, middle, high = _quantiles(draws)
+    return _between(middle, low, high)
 
 
-def _between(middle: float, low: float, high: float, digits: int = 3) -> str:
-    middle_, low_, high_ = (number_text(float(value), digits) for value in (middle, low, high))
-    return f"{middle_} ({low_} to {high_})"
+def _quantiles(draws: xr.DataArray) -> tuple[float, ...]:
+    return tuple(map(float, np.quantile(draws.values, [0.5 - MASS / 2, 0.5, 0.5 + MASS / 2])))
+
+
+def _between(middle: float, low: float, high: float) -> str:
+    return f"{number_text(middle)} ({_span(low, high)})"
+
+
+def _span(low: float, high: float, digits: int = 3) -> str:
+    ends = number_text(low, digits), number_text(high, digits)
+    return (" to " if low < 0 else "–").join(ends)
 
 
 def compare(draws: xr.DataArray, reference: Reference) -> Compared:
@@ -107,7 +115,7 @@ def comparison(draws: Mapping[str, xr.DataArray], references: Mapping[str, Refer
     Returns
     -------
     pandas.DataFrame
-        Columns parameter, unit, ours, published (each with its equal-tailed 89 % interval), difference (a number)
+        Columns parameter, unit, ours, published (each with its equal-tailed 89% interval), difference (a number)
         and "in" (SE of the publication, or SD of our posterior where it gives none).
     """
     import pandas as pd
@@ -146,7 +154,7 @@ def priors(model: Any, pool: Mapping[str, str] | None = None) -> "pd.DataFrame":
     Returns
     -------
     pandas.DataFrame
-        Columns parameter (words), symbol, unit, prior, and the equal-tailed interval that holds 90 % of it.
+        Columns parameter (words), symbol, unit, prior, and the equal-tailed interval that holds 90% of it.
     """
     import pandas as pd
 
@@ -160,14 +168,13 @@ def priors(model: Any, pool: Mapping[str, str] | None = None) -> "pd.DataFrame":
             found = {f"{name}_pop": quantity.prior, f"{name}_sd": spread_prior(quantity.prior)}
         words = attributes_of(quantity)
         for symbol, law in found.items():
-            low, high = (number_text(law.quantile(mass), 2) for mass in (0.05, 0.95))
             rows.append(
                 {
                     "parameter": words[symbol]["long_name"],
                     "symbol": symbol,
                     "unit": unit_text(words[symbol]["units"]),
                     "prior": repr(law),
-                    "90 % interval": f"{low} to {high}",
+                    "90% interval": _span(law.quantile(0.05), law.quantile(0.95), 2),
                 }
             )
     return pd.DataFrame(rows)
@@ -186,8 +193,8 @@ def summary(calibration: Calibration, names: Sequence[str] | None = None) -> "pd
     Returns
     -------
     pandas.DataFrame
-        Columns parameter (words), symbol, unit, median (89 % ETI), R-hat, ESS (the smaller of bulk and tail), and
-        a verdict where the calibration is not to be trusted.
+        Columns parameter (words), symbol, unit, median, 89% ETI, R-hat, ESS (the smaller of bulk and tail), and a
+        verdict where the calibration is not to be trusted.
     """
     import pandas as pd
 
@@ -200,12 +207,14 @@ def summary(calibration: Calibration, names: Sequence[str] | None = None) -> "pd
     rows = []
     for name in names or chosen:
         draws = posterior[name]
+        low, middle, high = _quantiles(draws)
         r_hat, bulk, tail = (float(measures[name].sel(statistic=s)) for s in ("r_hat", "ess_bulk", "ess_tail"))
         row = {
             "parameter": draws.attrs.get("long_name") or name,
             "symbol": name,
             "unit": unit_text(draws.attrs.get("units")),
-            f"median ({INTERVAL})": estimate(draws),
+            "median": number_text(middle),
+            INTERVAL: _span(low, high),
             "R-hat": f"{r_hat:.3f}",
             "ESS": int(min(bulk, tail)),
         }

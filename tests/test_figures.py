@@ -294,9 +294,9 @@ def test_a_table_of_comparison(calibration: Calibration) -> None:
 
 def test_a_summary_for_print(calibration: Calibration) -> None:
     table = tables.summary(calibration)
-    assert table["symbol"].tolist() == ["ka_pop", "ka_sd", "CL_pop", "CL_sd", "V_pop", "V_sd", "conc_sigma"]
+    assert table["parameter"].tolist() == ["ka_pop", "ka_sd", "CL_pop", "CL_sd", "V_pop", "V_sd", "conc_sigma"]
     median = float(calibration.posterior["V_pop"].median())
-    assert float(table.set_index("symbol").loc["V_pop", "median"]) == pytest.approx(median, rel=5e-3)
+    assert float(table.set_index("parameter").loc["V_pop", "median"]) == pytest.approx(median, rel=5e-3)
     assert "89% ETI" in table
     assert "verdict" not in table
     bad = calibration.tree["sample_stats"].to_dataset().map(np.ones_like)

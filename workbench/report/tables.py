@@ -193,8 +193,8 @@ def summary(calibration: Calibration, names: Sequence[str] | None = None) -> "pd
     Returns
     -------
     pandas.DataFrame
-        Columns parameter (words), symbol, unit, median, 89% ETI, R-hat, ESS (the smaller of bulk and tail), and a
-        verdict where the calibration is not to be trusted.
+        Columns parameter (its symbol, as in `priors`), unit, median, 89% ETI, R-hat, ESS (smaller of bulk and tail),
+        and a verdict where the calibration is not to be trusted.
     """
     import pandas as pd
 
@@ -210,8 +210,7 @@ def summary(calibration: Calibration, names: Sequence[str] | None = None) -> "pd
         low, middle, high = _quantiles(draws)
         r_hat, bulk, tail = (float(measures[name].sel(statistic=s)) for s in ("r_hat", "ess_bulk", "ess_tail"))
         row = {
-            "parameter": draws.attrs.get("long_name") or name,
-            "symbol": name,
+            "parameter": name,
             "unit": unit_text(draws.attrs.get("units")),
             "median": number_text(middle),
             INTERVAL: _span(low, high),

@@ -221,7 +221,10 @@ def test_an_interrupted_run_is_kept_and_marked(tmp_path: Path) -> None:
     book = load(BOOKS / "tiny.ipynb")
     book["cells"][5]["source"] = ["import time\n", "print('asleep')\n", "time.sleep(600)"]
     (tmp_path / "sleeper.ipynb").write_text(json.dumps(book))
-    call = "import sys; from workbench.report.notebook import run_notebook as run; run(sys.argv[1], output=sys.argv[2])"
+    call = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "  # ignored below a shell's `&`
+        "from workbench.report.notebook import run_notebook as run; run(sys.argv[1], output=sys.argv[2])"
+    )
     command = [sys.executable, "-c", call, str(tmp_path / "sleeper.ipynb"), str(tmp_path / "out")]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stdout is not None

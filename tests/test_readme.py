@@ -25,4 +25,5 @@ def test_what_it_links_to_exists() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
     targets = set(re.findall(r"^make (\w+)", README, re.MULTILINE))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert targets and all(f"\n{target}:" in makefile for target in targets)
+    assert targets
+    assert all(f"\n{target}:" in makefile for target in targets)

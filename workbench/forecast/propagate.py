@@ -43,7 +43,8 @@ def forecast(
         Inputs that replace those of the calibration, name by name, over the whole span from the start of the data to
         the last time.
     noise
-        True: outputs are readings, with the sensor's noise; False: the outputs themselves.
+        True: outputs are readings, with the sensor's noise (but for one that was never read, and whose noise is not
+        known); False: the outputs themselves.
     seed
         Seed of the noise; the same seed gives the same readings.
 

@@ -1,0 +1,79 @@
+"""Stopping a run returns what was drawn, and nobody can mistake it for a whole one."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+from calibrations import lynx_hare_data
+from models import LynxHare
+
+import workbench as wb
+from workbench.base.errors import SamplingError
+from workbench.calibrate.progress import Progress
+from workbench.calibrate.sample import FEWEST
+
+LONG = 200_000
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch):
+    """Press Ctrl-C as soon as every chain has taken this many steps, tuning included."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # below a shell's `&` it would be ignored
+
+    def arm(steps: int) -> None:
+        pressed = []
+
+        def chains(self, progress):
+            if not pressed and min(chain.finished_draws for chain in progress) >= steps:
+                pressed.append(True)
+                os.kill(os.getpid(), signal.SIGINT)
+
+        monkeypatch.setattr(Progress, "chains", chains)
+
+    yield arm
+    signal.signal(signal.SIGINT, before)
+
+
+def test_what_was_drawn_comes_back_and_is_marked(interrupt_at):
+    interrupt_at(300)
+    calibration = wb.calibrate(LynxHare(), lynx_hare_data(), draws=LONG, tune=200, seed=1, progress=False)
+    sizes = calibration.posterior.sizes
+    assert sizes["chain"] == 4
+    assert FEWEST <= sizes["draw"] < LONG
+    for group in ("posterior", "sample_stats", "posterior_predictive", "log_likelihood"):
+        assert calibration.tree[group].sizes["draw"] == sizes["draw"]
+        assert all(np.isfinite(v).all() for v in calibration.tree[group].data_vars.values()), group
+    assert calibration.posterior.attrs["interrupted"] == 1
+    says = f"sampling was interrupted after {sizes['draw']} of {LONG} draws a chain"
+    assert not calibration.trust.passed
+    assert "sampling complete" in [gate.name for gate in calibration.trust.failures]
+    assert says in str(calibration.trust)
+    assert says in repr(calibration)
+    assert says in calibration._repr_html_()
+    assert calibration.summary()["verdict"].str.contains("'sampling complete' failed").all()
+    forecast = wb.forecast(calibration, [1921.0], seed=1)
+    assert forecast.sizes["draw"] == sizes["draw"]
+
+
+def test_too_early_there_is_nothing_to_return(interrupt_at):
+    interrupt_at(50)
+    with pytest.raises(SamplingError, match=rf"got an interruption .*; expected at least {FEWEST} draws|while tuning"):
+        wb.calibrate(LynxHare(), lynx_hare_data(), draws=10, tune=LONG, seed=1, progress=False)
+
+
+def test_the_fewest_draws_in_more_chains():
+    calibration = wb.calibrate(LynxHare(), lynx_hare_data(), draws=FEWEST, tune=30, chains=6, seed=1, progress=False)
+    assert calibration.posterior.sizes == {"chain": 6, "draw": FEWEST}
+    assert calibration.posterior.attrs["interrupted"] == 0
+    assert "'enough draws' failed" in calibration.summary()["verdict"].iloc[0]
+
+
+def test_what_is_said_meanwhile(capsys):
+    wb.calibrate(LynxHare(), lynx_hare_data(), draws=20, tune=50, chains=2, seed=1, progress=True)
+    said = capsys.readouterr().out
+    phases = ["compiling the model", "looking for a start", "sampling 2 chains of 50 + 20 draws", "predicting the data"]
+    places = [said.index(f"workbench | {phase}: ") for phase in phases]
+    assert places == sorted(places)
+    wb.calibrate(LynxHare(), lynx_hare_data(), draws=20, tune=50, chains=2, seed=1, progress=False)
+    assert capsys.readouterr().out == ""

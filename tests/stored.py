@@ -58,7 +58,8 @@ def grid_of_numbered_units() -> Problem:
     data = data.assign_coords(unit=[30, 10, 20], time=("time", [0.0, 7.0, 100.0, 250.0], {"units": "min"}))
     dose = pd.DataFrame({"time [min]": [0.0, 7.0, 20.0], "unit": [10, 20, 30], "dose [g]": [0.1, 0.2, np.nan]})
     infusion = xr.DataArray([1.0, 2.0, 0.1], {"unit": [10, 20, 30]}, attrs={"units": "g/h"})
-    inputs = {"dose": dose, "infusion": infusion, "release": {0.0: 0.0, 3.0: 1.0, 10.0: 1.0 / 3.0}}
+    release = pd.Series([0.0, 1.0, 1.0 / 3.0], index=pd.to_timedelta([0, 200, 600], unit="min"))
+    inputs = {"dose": dose, "infusion": infusion, "release": release}
     return pose(Dosing(), data, inputs=inputs, pool={"ka": "none"})
 
 

@@ -140,6 +140,7 @@ def test_other_tools_read_it(stores):
         assert tree["posterior/ke"].attrs["units"] == "1/h"
         assert tree.attrs["workbench_digest"] == digest(Dosing())
     with h5py.File(stores["nc"]) as file:
+        assert "_FillValue" not in file["posterior/ke"].attrs, "no number stands for a missing one"
         assert file["posterior/unit"].asstr()[...].tolist() == ["a", "b"]
     array = zarr.open_group(stores["zarr"], mode="r", use_consolidated=False)["posterior/ka"]
     assert np.array_equal(array[...], ours["ka"].values)
@@ -239,7 +240,7 @@ def test_bits_anywhere(small, tmp_path):
             assert content(treefile.read(path)) == want, "a bit of the contents changed, and nobody saw it"
         except StoreError:
             refused += 1
-    assert refused > 9
+    assert refused > 3
 
 
 CHANGES = {
@@ -365,15 +366,17 @@ def codecs(*names):
     return lambda node: node.update(codecs=[{"name": name, "configuration": {}} for name in names])
 
 
-def within_shards(node):
-    inner = [{"name": "bytes"}, {"name": "numcodecs.pickle"}]
-    node["codecs"] = [{"name": "sharding_indexed", "configuration": {"codecs": inner, "index_codecs": []}}]
+def within_shards(place):
+    inner = {"codecs": [{"name": "bytes"}], "index_codecs": [{"name": "bytes"}]}
+    inner[place].append({"name": "numcodecs.pickle"})
+    return lambda node: node.update(codecs=[{"name": "sharding_indexed", "configuration": inner}])
 
 
 ZARR = {
     "pickle": (codecs("pickle"), "packed by 'pickle'; expected one of 'blosc', 'bytes'"),
     "numcodecs": (codecs("numcodecs.pickle", "bytes"), "packed by 'numcodecs.pickle'"),
-    "inside": (within_shards, "packed by 'numcodecs.pickle'"),
+    "in shards": (within_shards("codecs"), "packed by 'numcodecs.pickle'"),
+    "in their index": (within_shards("index_codecs"), "packed by 'numcodecs.pickle'"),
     "short": (lambda node: node.update(codecs=["json2", "bytes"]), "packed by 'json2'"),
     "objects": (lambda node: node.update(data_type="object"), "of type 'object'; expected numbers or text"),
     "raw": (lambda node: node.update(data_type={"name": "raw_bytes", "configuration": {}}), "of type 'raw_bytes'"),
@@ -587,6 +590,13 @@ def test_paths_that_cannot_be_written(tmp_path):
         with pytest.raises(StoreError, match=r"where something else is; expected a free path, or an old store"):
             first.save(tmp_path / name)
     assert (tmp_path / "results.zarr" / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(treefile, "find_spec", lambda name: None)
+    for work in (in_layout("labels").save, wb.Calibration.open):
+        with pytest.raises(StoreError, match=r"got path 'a\.zarr', which needs the package 'zarr'; expected it to be"):
+            work(tmp_path / "a.zarr")
 
 
 def test_what_cannot_be_kept(tmp_path):

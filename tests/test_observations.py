@@ -278,7 +278,7 @@ ABC = [1.0, 2.0, 3.0]
         (drug(ABC, ["a", "b", "c"]), "data: got time 'a'; expected numbers, datetimes"),
         (drug(ABC).drop(columns="time"), "data: got columns 'conc'; expected a column 'time', or an index of times"),
         (drug(ABC, unit=["a", None, "a"]), "data: got no unit in row 1; expected a label in every row"),
-        (drug(["1", "<0.1", "3"]), "output 'conc': got '1' in row 0; expected numbers, NaN where there is none"),
+        (drug(["1", "<0.1", "3"]), "output 'conc': got '<0.1' in row 1; expected numbers, NaN where there is none"),
         (drug([1.0, "<0.1", 3.0]), "output 'conc': got '<0.1' in row 1; expected numbers"),
         (drug(pd.date_range("2024", periods=3)), "output 'conc': got values of type datetime64"),
         (

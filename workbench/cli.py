@@ -97,7 +97,7 @@ def demo(output: str) -> None:
     done = run_notebook(DEMO, output=output)
     with (done.folder / "tables" / "population.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    columns = [name for name in ("parameter", "ours", "published") if rows and name in rows[0]] or list(rows[0])
+    columns = [name for name in ("parameter", "unit", "ours", "published") if rows and name in rows[0]] or list(rows[0])
     click.echo(f"\n{_aligned([tuple(columns), *(tuple(row[name] for name in columns) for row in rows)])}\n")
     click.echo(done.report)
 

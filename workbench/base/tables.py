@@ -8,7 +8,7 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,15 +111,22 @@ def read_numbers(values: Any, where: str) -> NDArray[np.float64]:
     import pandas as pd
 
     numbers = np.empty(array.shape)
+    texts = []  # one word among numbers makes text of a whole CSV column: the word is what is wrong, not the first cell
     for place, item in np.ndenumerate(array):
         try:
-            if isinstance(item, str | bytes):
-                raise TypeError
             numbers[place] = np.nan if item is None or item is pd.NA else float(item)
         except (TypeError, ValueError):
-            row = f" in row {place[-1]}" if place else ""
-            raise DataError(f"{where}: got {item!r}{row}; expected numbers, NaN where there is none") from None
+            _refuse_cell(item, place, where)
+        if isinstance(item, str | bytes):
+            texts.append((item, place))
+    if texts:
+        _refuse_cell(*texts[0], where)
     return numbers
+
+
+def _refuse_cell(item: Any, place: tuple[int, ...], where: str) -> NoReturn:
+    row = f" in row {place[-1]}" if place else ""
+    raise DataError(f"{where}: got {item!r}{row}; expected numbers, NaN where there is none") from None
 
 
 def in_unit(values: NDArray[np.float64], source: Any, target: str, where: str) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from calibrations import density_of, levels, lynx_hare_data
+from calibrations import density_of, levels, lynx_hare, lynx_hare_data
 from models import LynxHare
 
 import workbench as wb
@@ -57,7 +57,7 @@ def draws(seed, chains=4) -> np.ndarray:
 
 def test_chains_that_race_each_other():
     first = draws(seed=7)
-    for _ in range(6):
+    for _ in range(4):
         np.testing.assert_array_equal(draws(seed=7), first)
     assert len(np.unique(first[:, -1, 0])) == 4
     assert (draws(seed=8) != first).any()
@@ -68,7 +68,7 @@ def test_a_seed_that_was_recorded_gives_the_run_again():
     a = lynx(seed=None)
     seed = a.posterior.attrs["seed"]
     assert fingerprint(lynx(seed=np.int64(seed))) == fingerprint(a)
-    assert lynx(seed=None).posterior.attrs["seed"] != seed
+    assert seed != lynx_hare().posterior.attrs["seed"]
 
 
 def test_in_a_fresh_process():

@@ -21,23 +21,25 @@ def interrupt_at(monkeypatch):
     """Press Ctrl-C as soon as every chain has taken this many steps, tuning included."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # below a shell's `&` it would be ignored
 
-    def arm(steps: int) -> None:
-        pressed = []
+    def arm(steps: int) -> list[int]:
+        pressed = []  # how far the fastest chain was
 
         def chains(self, progress):
             if not pressed and min(chain.finished_draws for chain in progress) >= steps:
-                pressed.append(True)
+                pressed.append(max(chain.finished_draws for chain in progress))
                 os.kill(os.getpid(), signal.SIGINT)
 
         monkeypatch.setattr(Progress, "chains", chains)
+        return pressed
 
     yield arm
     signal.signal(signal.SIGINT, before)
 
 
 def test_what_was_drawn_comes_back_and_is_marked(interrupt_at):
-    interrupt_at(300)
+    pressed = interrupt_at(300)
     calibration = wb.calibrate(LynxHare(), lynx_hare_data(), draws=LONG, tune=200, seed=1, progress=False)
+    assert pressed[0] < LONG  # chains run side by side, however few the cores
     sizes = calibration.posterior.sizes
     assert sizes["chain"] == 4
     assert FEWEST <= sizes["draw"] < LONG

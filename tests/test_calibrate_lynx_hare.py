@@ -130,6 +130,16 @@ def test_gaps_keep_their_places():
         dim = "time" if known.size == data.sizes["time"] else f"{name}_sample"
         assert density.dims == ("chain", "draw", dim)
         np.testing.assert_array_equal(density["time" if dim == "time" else f"{name}_time"], known)
+        x = 1 / (1 / calibration.posterior["x_start"] - calibration.posterior["a"] * known)
+        laws = {
+            "additive": lambda x: scipy.stats.norm(x, calibration.posterior["additive_sigma"].values[..., None]).logpdf,
+            "relative": lambda x: scipy.stats.lognorm(0.2, scale=x).logpdf,
+            "sharp": lambda x: scipy.stats.laplace(x, 0.2).logpdf,
+            "counts": lambda x: scipy.stats.poisson(10 * x).logpmf,
+        }
+        if name in laws:
+            expected = laws[name](x.values)(data[name].values[~np.isnan(data[name])])
+            np.testing.assert_allclose(density, expected, rtol=1e-3, atol=1e-3)
         assert np.isfinite(density).all()
         assert np.isfinite(az.loo(tree, var_name=name).elpd)
     counts = tree["posterior_predictive"]["counts"]

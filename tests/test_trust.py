@@ -99,12 +99,15 @@ def test_figures_stand_beside_their_thresholds():
     assert "7 proposals" in str(made(mixed(), failed_evaluations=7).trust)
 
 
-def test_the_worst_of_a_vector_counts():
-    draws = np.stack([mixed(), mixed() + 5 * np.arange(4)[:, None]], axis=-1)
-    posterior = xr.Dataset({"k": (("chain", "draw", "unit"), draws)}, {"unit": ["a", "b"]})
+@pytest.mark.parametrize(
+    "wrong", [mixed() + 5 * np.arange(4)[:, None], np.full((4, 1000), 2.0)], ids=["apart", "stuck"]
+)
+def test_the_worst_of_a_vector_counts(wrong):
+    posterior = xr.Dataset({"k": (("chain", "draw", "unit"), np.stack([mixed(), wrong, mixed()], axis=-1))})
     statistics = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((4, 1000), dtype=bool))})
     assert trust(posterior, statistics).gates[0].verdict == "failed"
-    assert convergence(posterior)["k"].sel(statistic="r_hat").sel(unit="b") > 1.5
+    assert trust(posterior.isel(unit=[0, 2]), statistics).passed
+    assert not convergence(posterior)["k"].sel(statistic="r_hat").isel(unit=1) <= 1.5
 
 
 def test_r_hat_by_its_definition():

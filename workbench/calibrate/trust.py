@@ -86,8 +86,9 @@ def trust(posterior: xr.Dataset, statistics: xr.Dataset) -> TrustCard:
     )
 
 
-def _extreme(measures: xr.Dataset, statistic: str, worst: Any) -> tuple[str, float]:
-    found = {str(n): float(worst(v.sel(statistic=statistic))) for n, v in measures.data_vars.items()}
+def _extreme(measures: xr.Dataset, statistics: list[str], worst: Any) -> tuple[str, float]:
+    # of plain arrays, as xarray would pass over a NaN among the units
+    found = {str(n): float(worst(v.sel(statistic=statistics).values)) for n, v in measures.data_vars.items()}
     finite = {n: v for n, v in found.items() if np.isfinite(v)}
     if len(finite) < len(found):
         name = next(n for n in found if n not in finite)
@@ -96,7 +97,7 @@ def _extreme(measures: xr.Dataset, statistic: str, worst: Any) -> tuple[str, flo
 
 
 def _rhat(measures: xr.Dataset, chains: int) -> Gate:
-    name, value = _extreme(measures, "r_hat", np.max)
+    name, value = _extreme(measures, ["r_hat"], np.max)
     if chains < 2:
         return Gate(
             "chains agree", "not run", float("nan"), RHAT, "one chain cannot be compared; run at least 2, better 4"
@@ -108,8 +109,7 @@ def _rhat(measures: xr.Dataset, chains: int) -> Gate:
 
 
 def _ess(measures: xr.Dataset) -> Gate:
-    bulk, tail = _extreme(measures, "ess_bulk", np.min), _extreme(measures, "ess_tail", np.min)
-    name, value = min(bulk, tail, key=lambda pair: -np.inf if np.isnan(pair[1]) else pair[1])
+    name, value = _extreme(measures, ["ess_bulk", "ess_tail"], np.min)
     if value >= ESS:
         return Gate(
             "enough draws", "passed", value, ESS, f"smallest effective sample size {value:.0f} ({name}), at least {ESS}"

@@ -254,3 +254,46 @@ def test_units_estimated_alone_say_nothing_of_another():
     alone = wb.Calibration(pooled, calibration.model, calibration.problem)
     with pytest.raises(ParameterError, match=r"got 'x_start' estimated for each unit alone; expected pool="):
         alone.new_unit()
+
+
+class Bounded(wb.Ode):
+    """Rates between ends of every kind."""
+
+    time_unit = "h"
+    x = wb.State("1", start=0.0)
+    slope = wb.Parameter("1/h", prior=wb.prior.Uniform(-1.0, 3.0))
+    share = wb.Parameter("1", prior=wb.prior.Beta(2.0, 2.0))
+    level = wb.Parameter("1", prior=wb.prior.TruncatedNormal(mu=1.0, sigma=1.0, lower=0.0))
+    y = wb.Output("1", noise=wb.noise.Normal(sigma=0.3))
+
+    def rhs(self, t, x, u, p):
+        return {"x": p.slope * p.share}
+
+    def observe(self, t, x, u, p):
+        return {"y": x.x + p.level}
+
+
+def test_bounded_parameters_are_sampled_and_carried_on():
+    rng = np.random.default_rng(4)
+    rates = np.repeat([0.2, 0.8, 1.2], 6)
+    table = pd.DataFrame({"unit": np.repeat(["a", "b", "c"], 6), "time": np.tile(np.arange(6.0), 3)})
+    table["y"] = 1.0 + rates * table.time + 0.3 * rng.normal(size=18)
+    pool = {"slope": "partial", "share": "partial", "level": "none"}
+    few = {"draws": 200, "tune": 400, "chains": 2, "seed": 1, "progress": False}
+    calibration = wb.calibrate(Bounded(), table, pool=pool, **few)
+    posterior = calibration.posterior
+    for name, (low, high) in {"slope": (-1, 3), "share": (0, 1), "level": (0, np.inf)}.items():
+        assert posterior[name].dims == ("chain", "draw", "unit")
+        assert ((posterior[name] > low) & (posterior[name] < high)).all()
+    assert "share_offset" not in posterior
+    np.testing.assert_allclose(posterior["slope"], -1 + 4 / (1 + np.exp(-posterior["slope_offset"])), rtol=1e-12)
+    rate = (posterior["slope"] * posterior["share"]).mean(["chain", "draw"])
+    np.testing.assert_allclose(rate, [0.2, 0.8, 1.2], atol=0.2)
+    made = wb.forecast(calibration, [0.0, 8.0], noise=False)["y"]
+    expected = posterior["level"] + posterior["slope"] * posterior["share"] * made["time"]
+    np.testing.assert_allclose(made, expected.transpose(*made.dims), rtol=1e-6)
+    stranger = wb.Calibration(calibration.tree.copy(), calibration.model, calibration.problem)
+    stranger.tree["posterior"].attrs["pool"] = '{"slope": "partial", "share": "partial"}'
+    new = stranger.new_unit(seed=1)
+    assert ((new["slope"] > -1) & (new["slope"] < 3)).all()
+    assert ((new["share"] > 0) & (new["share"] < 1)).all()

@@ -71,12 +71,8 @@ def test_a_seed_that_was_recorded_gives_the_run_again():
     assert seed != lynx_hare().posterior.attrs["seed"]
 
 
-def test_in_a_fresh_process():
-    assert elsewhere() == fingerprint(lynx(seed=7))
-
-
 @pytest.mark.slow
-def test_with_cold_and_warm_caches(tmp_path):
+def test_in_fresh_processes_with_cold_and_warm_caches(tmp_path):
     own = {"WORKBENCH_CACHE": str(tmp_path / "kernels"), "PYTENSOR_FLAGS": f"base_compiledir={tmp_path / 'graphs'}"}
     cold = elsewhere(**own)
     assert any(tmp_path.rglob("*.nbi"))

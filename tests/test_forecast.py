@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from calibrations import DRIFT, Level, levels, lynx_hare, sensors
+from calibrations import DRIFT, Level, Sensors, levels, lynx_hare, sensors, sensors_data
 from models import LynxHare
 
 import workbench as wb
@@ -193,21 +193,16 @@ def test_datetimes():
 
 
 def test_draws_that_cannot_be_solved():
-    class Bang(Level):
-        def rhs(self, t, x, u, p):
-            return {"x": p.drift + wb.math.maximum(x.x - 50, 0) ** 2 * p.rate}
+    def sure(a):
+        given = {"a": a, "x_start": np.ones_like(a), "additive_sigma": np.full_like(a, 0.1)}
+        return believed(Sensors(), sensors_data()[["additive"]], given)
 
-        rate = wb.Parameter("1/mg/h", value=1.0)
-
-    table = pd.DataFrame({"time": [0.0, 1.0], "y": [1.0, 2.0]})
-    some = believed(Bang(), table, {"x_start": np.array([[1.0, 2.0, 80.0]])})
-    with pytest.warns(UserWarning, match="1 of 3 members failed and are NaN; the first: Bang: the solver stopped"):
-        made = wb.forecast(some, [0.0, 5.0], seed=1)
-    np.testing.assert_array_equal(np.isnan(made["y"]).all("time").isel(chain=0), [False, False, True])
+    with pytest.warns(UserWarning, match="1 of 3 members failed and are NaN; the first: Sensors: the solver stopped"):
+        made = wb.forecast(sure(np.array([[0.1, 0.2, 5.0]])), [0.0, 1.0], seed=1)
+    np.testing.assert_array_equal(np.isnan(made["additive"]).all("time").isel(chain=0), [False, False, True])
     assert made.attrs["failed_members"] == 1
-    every = believed(Bang(), table, {"x_start": np.array([[80.0, 90.0]])})
-    with pytest.raises(SolveError, match="Bang: the solver stopped"):
-        wb.forecast(every, [0.0, 5.0])
+    with pytest.raises(SolveError, match="Sensors: the solver stopped"):
+        wb.forecast(sure(np.array([[5.0, 6.0]])), [0.0, 1.0])
 
 
 def test_what_can_be_forecast_from():

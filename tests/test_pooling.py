@@ -273,6 +273,7 @@ class Bounded(wb.Ode):
         return {"y": x.x + p.level}
 
 
+@pytest.mark.slow
 def test_bounded_parameters_are_sampled_and_carried_on():
     rng = np.random.default_rng(4)
     rates = np.repeat([0.2, 0.8, 1.2], 6)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from calibrations import PRIORS, REFERENCE, Level, Sensors, density_of, lynx_hare_data, sensors_data
+from calibrations import PRIORS, REFERENCE, Sensors, density_of, lynx_hare_data, sensors_data
 from models import LynxHare
 
 import workbench as wb
@@ -110,15 +110,3 @@ def test_one_mode_beside_a_better_one():
     start = find_start(problem, density, np.random.default_rng(1))
     assert start.tops.shape == (8,)
     assert start.tops[-1] < start.best - 10
-
-
-def test_a_prior_far_from_the_data_is_climbed_out_of():
-    import pandas as pd
-
-    table = pd.DataFrame({"time": np.arange(5.0), "y": 60 + 0.5 * np.arange(5.0)})  # the prior's mean is 5, its SD 10
-    calibration = wb.calibrate(Level(), table, draws=200, tune=200, chains=2, seed=1, progress=False)
-    precision = 1 / 100 + 5 / 4
-    mean = (5 / 100 + 5 * 60 / 4) / precision
-    draws = calibration.posterior["x_start"]
-    assert float(draws.mean()) == pytest.approx(mean, abs=5 / np.sqrt(precision * 200))
-    assert float(draws.std()) == pytest.approx(precision**-0.5, rel=0.25)

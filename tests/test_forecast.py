@@ -216,3 +216,9 @@ def test_what_can_be_forecast_from():
         posterior = calibration
 
     xr.testing.assert_identical(wb.forecast(Holder(), [1.0], seed=1), wb.forecast(calibration, [1.0], seed=1))
+
+
+def test_a_posterior_with_a_pooled_start_can_be_simulated():
+    calibration = levels()
+    made = wb.simulate(calibration.problem.model, [0.0, 5.0], parameters=calibration.posterior)
+    np.testing.assert_allclose(made["x"].isel(time=0), calibration.posterior["x_start"].transpose(*made["x"].dims[:-1]))

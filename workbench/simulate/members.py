@@ -90,7 +90,7 @@ def _given(model: Ode, parameters: Any) -> dict[str, Any]:
     if isinstance(parameters, xr.DataTree):
         parameters = parameters.to_dataset()
     if isinstance(parameters, xr.Dataset):
-        population = {f"{name}_{end}" for name in model.parameters for end in ("pop", "sd", "offset")}
+        population = {f"{name}_{end}" for name in model.theta for end in ("pop", "sd", "offset")}
         population -= set(model.theta)
         parameters = {str(n): v for n, v in parameters.data_vars.items() if n not in population}
     if not isinstance(parameters, Mapping):

@@ -3,13 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from calibrations import PRIORS, REFERENCE, Sensors, density_of, lynx_hare_data, sensors_data
 from models import LynxHare
 
 import workbench as wb
 from workbench.base.errors import DeclarationError, SamplingError
+from workbench.calibrate.bayes import build
+from workbench.calibrate.density import compile_density
 from workbench.calibrate.pooling import draw_prior
+from workbench.calibrate.problem import pose
 from workbench.calibrate.start import draw_free, find_start
 
 
@@ -110,3 +114,22 @@ def test_one_mode_beside_a_better_one():
     start = find_start(problem, density, np.random.default_rng(1))
     assert start.tops.shape == (8,)
     assert start.tops[-1] < start.best - 10
+
+
+def test_a_name_does_not_make_a_population():
+    class Wide(wb.Ode):
+        time_unit = "s"
+        x = wb.State("1", start=1.0)
+        width_sd = wb.Parameter("1/s", prior=wb.prior.LogNormal(median=1.0, sigma=1.0))
+        y = wb.Output("1", noise=wb.noise.Normal(sigma=0.1))
+
+        def rhs(self, t, x, u, p):
+            return {"x": -p.width_sd * x.x}
+
+        def observe(self, t, x, u, p):
+            return {"y": x.x}
+
+    problem = pose(Wide(), pd.DataFrame({"time": [0.0, 1.0], "y": [1.0, 0.4]}))
+    assert not find_start(problem, compile_density(build(problem)), np.random.default_rng(1)).population
+    pooled, _, density = density_of("levels")
+    assert find_start(pooled, density, np.random.default_rng(1)).population

@@ -54,7 +54,6 @@ def sample(
     density: Density, start: Start, *, chains: int, draws: int, tune: int, seed: int, progress: Progress
 ) -> Draws:
     """Run chains from around a start; SamplingError when interrupted before anything useful was drawn."""
-    hierarchical = any(v.name.endswith("_sd") for v in density.space.variables)
     # the low-rank metric follows the correlations of mechanistic parameters: on lynx and hare a third of the leapfrog
     # steps of a diagonal one, and five times the effective draws
     running = nutpie.sample(
@@ -67,7 +66,7 @@ def sample(
         progress_bar=False,
         progress_callback=progress.chains,
         adaptation="low_rank",
-        target_accept=ACCEPTANCE["population" if hierarchical else "plain"],
+        target_accept=ACCEPTANCE["population" if start.population else "plain"],
         save_warmup=False,
         blocking=False,
     )

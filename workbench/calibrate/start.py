@@ -34,12 +34,15 @@ class Start:
         (size, size) inverse curvature there: about the covariance of the posterior.
     tops
         (climbs,) log densities that the climbs reached, from the best down.
+    population
+        Whether some parameter is drawn from a population of units.
     """
 
     top: Array
     best: float
     spread: Array
     tops: Array
+    population: bool
 
     def point(self, density: Density, seed: int) -> Array:
         """Return a start about one posterior SD from the top, nearer where the density falls too fast.
@@ -72,7 +75,7 @@ def find_start(problem: Problem, density: Density, rng: np.random.Generator) -> 
     frozen = _spreads(problem, density)
     climbs = sorted((_climb(density, points[k], frozen) for k in first), key=lambda climb: -climb[1])
     top, best, curvature = climbs[0]
-    return Start(top, best, curvature, np.array([climb[1] for climb in climbs]))
+    return Start(top, best, curvature, np.array([climb[1] for climb in climbs]), population=bool(frozen.any()))
 
 
 def draw_free(problem: Problem, rng: np.random.Generator, size: int) -> dict[str, Array]:

@@ -171,7 +171,7 @@ def nothing_is_compiled(monkeypatch):
     def refuse(*_):
         raise AssertionError("compiled what cannot be used")
 
-    for module, name in (("calibrate.posterior", "compile_density"), ("simulate.cache", "load")):
+    for module, name in (("calibrate.posterior", "compile_density"), ("simulate.kernels.cache", "load")):
         monkeypatch.setattr(importlib.import_module(f"workbench.{module}"), name, refuse)
 
 

@@ -152,7 +152,7 @@ def test_units_of_operators():
 def test_a_domain_imports_fast(tmp_path):
     (tmp_path / "domain.py").write_text(
         "import workbench.declare.math as wm\n"
-        "from workbench.declare.model import Ode\n"
+        "from workbench.declare.ode import Ode\n"
         "from workbench.declare.quantity import Output, Parameter, State\n"
         "from workbench.declare import noise, prior\n"
         "class Decay(Ode):\n"

@@ -10,7 +10,7 @@ from models import Dosing, Growth, LynxHare, Room
 import workbench as wb
 from workbench.base.errors import DeclarationError
 from workbench.declare.model import as_model
-from workbench.declare.trace import differentiate, trace, values
+from workbench.declare.trace import differentiate, program, trace
 
 
 class Tank(wb.Ode):
@@ -77,10 +77,10 @@ def test_settings_change_the_equations():
     assert hash(Tank()) == hash(Tank(pieces=1))
     traced = trace(Tank(pieces=3))
     point = {"t": 0.0, "x0": 0.5, "u0": 0.1, "p0": 2.0, "p1": 0.005, "p2": 1.5, "p3": 35316.0}
-    assert values(traced, traced.start, "start").run(point) == [0.5]
-    assert values(traced, traced.observe, "observe").run(point) == [1.5]
+    assert program(traced, "start").run(point) == [0.5]
+    assert program(traced, "observe").run(point) == [1.5]
     rate = (0.1 - 0.005 * np.sqrt(2 * 35316.0 * 0.5)) / 2.0
-    assert values(traced, traced.rhs, "rhs").run(point) == pytest.approx([rate])
+    assert program(traced, "rhs").run(point) == pytest.approx([rate])
     with pytest.raises(dataclasses.FrozenInstanceError):
         Tank().pieces = 2
 
@@ -157,8 +157,9 @@ def test_kinds_of_inputs_and_names_reach_the_trace(model):
     assert [v.name for v in traced.inputs] == continuous
     assert [v.name for v in traced.states] == list(model().states)
     assert [v.name for v in traced.theta] == list(model().theta)
-    assert len(traced.rhs) == len(traced.start) == len(model().states)
-    assert len(traced.observe) == len(model().outputs)
+    equations = traced.equations
+    assert len(equations["rhs"]) == len(equations["start"]) == len(model().states)
+    assert len(equations["observe"]) == len(model().outputs)
 
 
 def test_equations_may_call_pytensor():
@@ -180,11 +181,11 @@ def test_equations_may_call_pytensor():
     traced = trace(Mixed())
     point = {"t": 0.0, "x0": 0.3, "x1": 0.7, "p0": 0.4, "p1": 2.0}
     matrix, decay = np.array([[-1.0, 0.5], [0.25, -2.0]]), np.exp(-0.4)
-    found = differentiate(traced, traced.rhs, "rhs")
+    found = differentiate(traced, "rhs")
     expected = [*(matrix @ [0.3, 0.7] * decay), *matrix[0] * decay]
     run = found.program.run(point)
     assert run[:2] == pytest.approx(expected[:2])
     slopes = dict(zip(found.entries, run[2:], strict=True))
     assert [slopes[0, 0], slopes[0, 1]] == pytest.approx(expected[2:])
     assert [slopes[0, 2], slopes[1, 2]] == pytest.approx(-matrix @ [0.3, 0.7] * decay)
-    assert values(traced, traced.observe, "observe").run(point) == pytest.approx([1.4])
+    assert program(traced, "observe").run(point) == pytest.approx([1.4])

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import workbench as wb
-from workbench.simulate import cache, kernel
+from workbench.simulate import kernel
+from workbench.simulate.kernels import cache
 
 TINY = """
 from numba import cfunc, types
@@ -21,14 +22,15 @@ def run(x):
 """
 LOAD = """
 import sys
-from workbench.simulate import cache
+from workbench.simulate.kernels import cache
 module = cache.load(sys.stdin.read())
 print(module.run.ctypes(40), module.run.cache_hits, module.__file__)
 """
 DECAY = """
 import sys
 import workbench as wb
-from workbench.simulate import cache, kernel
+from workbench.simulate import kernel
+from workbench.simulate.kernels import cache
 
 def decay(factor):
     class Decay(wb.Ode):

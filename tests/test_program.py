@@ -14,8 +14,8 @@ from workbench.base.errors import DeclarationError
 from workbench.declare import lower as tables
 from workbench.declare.lower import lower
 from workbench.declare.program import SCALAR, Builder, Operation, Program
-from workbench.declare.trace import differentiate, input_names, trace, values
-from workbench.simulate.emit import print_lines
+from workbench.declare.trace import differentiate, input_names, program, trace
+from workbench.simulate.kernels.lines import print_lines
 
 m = wb.math
 RNG = np.random.default_rng(1)
@@ -154,7 +154,7 @@ def functions(request):
     symbolic = OURS if request.param == "ours" else {n: f for n, (f, _) in THEIRS.items()}
     reference = OURS if request.param == "ours" else {n: f for n, (_, f) in THEIRS.items()}
     traced = trace(model_of(symbolic))
-    return reference, values(traced, traced.observe, "observe"), differentiate(traced, traced.observe, "observe")
+    return reference, program(traced, "observe"), differentiate(traced, "observe")
 
 
 POINTS = [tuple(map(np.float64, point)) for point in ((0.31, 0.73), (0.83, 0.37), (0.52, 1.27))]
@@ -162,8 +162,8 @@ POINTS = [tuple(map(np.float64, point)) for point in ((0.31, 0.73), (0.83, 0.37)
 
 @pytest.mark.parametrize(("x", "a"), POINTS)
 def test_values(functions, x, a):
-    reference, program, slopes = functions
-    found = program.run({"t": 0.0, "x0": x, "p0": a})
+    reference, made, slopes = functions
+    found = made.run({"t": 0.0, "x0": x, "p0": a})
     for name, value, again in zip(reference, found, slopes.program.run({"t": 0.0, "x0": x, "p0": a}), strict=False):
         assert value == pytest.approx(float(reference[name](x, a)), rel=1e-12, abs=1e-14), name
         assert again == pytest.approx(value, rel=1e-12, abs=1e-14), name
@@ -184,7 +184,7 @@ def test_derivatives(functions, x, a):
 
 def test_derivatives_that_are_zero_are_left_out():
     traced = trace(model_of({"x": lambda x, a: 3.0 * x, "none": lambda x, a: 2.0, "a": lambda x, a: m.floor(x) + a}))
-    assert differentiate(traced, traced.observe, "observe").entries == ((0, 0), (2, 1))
+    assert differentiate(traced, "observe").entries == ((0, 0), (2, 1))
 
 
 def test_every_operation_of_the_tables_exists_in_pytensor():

@@ -61,7 +61,7 @@ def test_attributes_say_what_it_is():
     assert made.depot.attrs == {"units": "mg", "long_name": "depot"}
     assert made.time.attrs == {"units": "h", "long_name": "time", "axis": "T"}
     assert {k: made.attrs[k] for k in ("model", "Conventions", "solver", "rtol", "atol")} == {
-        "model": "Dosing", "Conventions": "CF-1.11", "solver": "Tsitouras 5(4)", "rtol": 1e-6, "atol": 1e-9,
+        "model": "Dosing", "Conventions": "CF-1.11", "solver": "Tsit5", "rtol": 1e-6, "atol": 1e-9,
     }  # fmt: skip
     assert json.loads(made.attrs["parameters"]) == VALUES
     many = wb.simulate(Dosing, TIMES, parameters={**VALUES, "ka": [1.0, 2.0]}, inputs=INPUTS)

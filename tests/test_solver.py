@@ -15,7 +15,7 @@ from workbench.base.clock import Clock
 from workbench.base.errors import SolveError
 from workbench.simulate.kernel import SOLVED, TOO_LONG, TOO_SMALL, Solutions, solve
 from workbench.simulate.scenario import build_schedule
-from workbench.simulate.tableaus import TSIT5
+from workbench.simulate.methods.tsit5 import TSIT5
 
 PERIOD = 2 * np.pi
 TOLERANCES = 10.0 ** np.arange(-4, -12, -1)

@@ -18,8 +18,9 @@ from typing import Any
 _HOMES = {
     "workbench.base": ("errors", "units"),
     "workbench.declare": ("math", "noise", "prior"),
-    "workbench.declare.model": ("Ode",),
-    "workbench.declare.quantity": ("Input", "Output", "Parameter", "State"),
+    "workbench.declare.compose": ("compose",),
+    "workbench.declare.ode": ("Map", "Ode"),
+    "workbench.declare.quantity": ("Event", "Input", "Output", "Parameter", "State"),
     "workbench.simulate.run": ("simulate",),
     "workbench.calibrate.posterior": ("calibrate", "to_pymc"),
     "workbench.calibrate.calibration": ("Calibration",),

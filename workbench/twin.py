@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.base.errors import DataError, StoreError
-from workbench.declare.model import Ode, as_model
+from workbench.declare.model import Model, as_model
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,7 +34,7 @@ class Twin:
         If the observations cannot be used as they are.
     """
 
-    model: Ode | None
+    model: Model | None
     observations: "xr.Dataset | None" = None
     posterior: "Calibration | None" = None
     state: None = None
@@ -47,7 +47,7 @@ class Twin:
             object.__setattr__(self, "observations", _as_dataset(self._declared, self.observations))
 
     @property
-    def _declared(self) -> Ode:
+    def _declared(self) -> Model:
         if self.model is None:
             raise StoreError("got a twin opened without its model; expected Twin.open(path, model)")
         return self.model
@@ -132,7 +132,7 @@ class Twin:
         return f"<div><b>Twin</b>{''.join(section(name, *part) for name, part in self._parts().items())}</div>"
 
 
-def _as_dataset(model: Ode, data: Any) -> "xr.Dataset":
+def _as_dataset(model: Model, data: Any) -> "xr.Dataset":
     """Return observations as a Dataset that a model accepts; a Dataset stays as it is."""
     import xarray as xr
 

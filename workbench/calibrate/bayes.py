@@ -62,11 +62,10 @@ def _matrix(theta: list[Any], count: int) -> Any:
 def _solve(problem: Problem, theta: Any) -> Any:
     """Return the outputs at every row of the data (rows, outputs)."""
     model, s = problem.model, problem.schedule
-    names = list(model.theta)
     solve = Solve(
-        source(model, sensitivities=True),
-        estimated=[names.index(name) for name in model.estimated],
-        outputs=len(model.outputs),
+        source(model, sensitivities=True, stiff=problem.stiff),
+        estimated=model.theta_layout.columns(model.estimated),
+        outputs=model.output_layout.size,
         tolerances=(model.rtol, model.atol),
         longest_run=longest_run(s),
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from workbench.calibrate.likelihood import draw_readings, log_density
 from workbench.calibrate.problem import Problem
-from workbench.declare.model import Ode
+from workbench.declare.model import Model
 from workbench.declare.prior import Prior
 from workbench.simulate.kernel import Solutions, solve
 
@@ -34,10 +34,11 @@ def theta_of(problem: Problem, variables: Mapping[str, Array]) -> Array:
 def solve_data(problem: Problem, variables: Mapping[str, Array]) -> Solutions:
     """Return the solutions of every draw at the rows of the data."""
     theta = theta_of(problem, variables)
-    return solve(problem.model, theta, problem.schedule, rows=problem.rows, times=problem.observations.time)
+    times, stiff = problem.observations.time, problem.stiff
+    return solve(problem.model, theta, problem.schedule, rows=problem.rows, times=times, stiff=stiff)
 
 
-def noise_arguments(model: Ode, name: str, variables: Mapping[str, Any]) -> dict[str, Array]:
+def noise_arguments(model: Model, name: str, variables: Mapping[str, Any]) -> dict[str, Array]:
     """Return the arguments of an output's noise, draws as columns (members, 1) that broadcast over rows."""
     noise = model.outputs[name].noise
     assert noise is not None

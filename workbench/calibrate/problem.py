@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.base.errors import DataError, ParameterError, unknown
-from workbench.declare.model import Ode, as_model
+from workbench.base.errors import DataError, DeclarationError, ParameterError, unknown
+from workbench.declare.model import Model, as_model
+from workbench.declare.quantity import Parameter
+from workbench.simulate.kernel import count_stiff
 from workbench.simulate.scenario import Schedule, build_schedule
 from workbench.sync.observations import Observations, observe, spans
 
@@ -34,7 +36,7 @@ class Problem:
         The inputs as they were given, for forecasts that go on from them.
     """
 
-    model: Ode
+    model: Model
     observations: Observations
     schedule: Schedule
     pool: Mapping[str, str]
@@ -54,6 +56,30 @@ class Problem:
     def measured(self) -> dict[str, NDArray[np.int64]]:
         """For each output with data, the rows at which it was measured."""
         return {name: np.flatnonzero(~np.isnan(v)) for name, v in self.observations.values.items()}
+
+    @cached_property
+    def stiff(self) -> bool:
+        """Whether a stiff method solves the equations: where they are stiff for a quarter of 32 draws of the prior.
+
+        The method must not change from one draw to the next, or the density would jump; and any method can solve the
+        rest, if slowly.
+        """
+        rng, theta = np.random.default_rng(0), np.empty((32, self.rows.size - 1, self.model.theta_layout.size))
+        for name, place in self.model.theta_layout.places.items():
+            for member, mass in enumerate(rng.uniform(0.005, 0.995, 32)):
+                theta[member, :, place] = _typical(self.model.theta[name], mass)
+        times = self.observations.time
+        return count_stiff(self.model, theta, self.schedule, rows=self.rows, times=times) >= 8
+
+
+def _typical(quantity: Parameter, mass: float) -> float:
+    """Return a quantile of a parameter's prior; what is nominal where there is none."""
+    if quantity.prior is None:
+        return quantity.nominal()
+    try:
+        return quantity.prior.quantile(mass)
+    except DeclarationError:  # an improper prior
+        return 1.0 if quantity.value is None else quantity.value
 
 
 def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None) -> Problem:
@@ -77,7 +103,7 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None) -> Prob
     return Problem(model, observations, schedule, pools, dict(inputs or {}))
 
 
-def _pools(model: Ode, pool: Any, units: tuple[Any, ...] | None) -> dict[str, str]:
+def _pools(model: Model, pool: Any, units: tuple[Any, ...] | None) -> dict[str, str]:
     if not isinstance(pool, Mapping | None):
         raise ParameterError(f"got pool={pool!r}; expected a mapping such as {{'ka': 'partial'}}")
     given = dict(pool or {})

@@ -23,7 +23,7 @@ from workbench.base.treefile import PREFIX, read, write
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.problem import Problem, pose
 from workbench.declare.describe import differences, digest, document
-from workbench.declare.model import Ode, as_model
+from workbench.declare.model import Model, as_model
 from workbench.simulate.series import Series, read_inputs
 
 _DECLARATION, _DIGEST, _VERSIONS = f"{PREFIX}declaration", f"{PREFIX}digest", f"{PREFIX}versions"
@@ -93,7 +93,7 @@ def open_calibration(path: Any, model: Any = None) -> Calibration:
 
 
 def save_parts(
-    path: Any, model: Ode, *, calibration: Calibration | None = None, observations: xr.Dataset | None = None
+    path: Any, model: Model, *, calibration: Calibration | None = None, observations: xr.Dataset | None = None
 ) -> None:
     """Write what there is of a twin to one store; errors as in `save`."""
     groups: dict[str, xr.Dataset] = {}
@@ -155,7 +155,7 @@ def _check_whole(calibration: Calibration, groups: Mapping[str, xr.Dataset], pro
         raise StoreError("got inputs that have changed since the calibration; expected the same files and tables")
 
 
-def _posed(model: Ode, groups: Mapping[str, xr.Dataset], inputs: Mapping[str, Any]) -> Problem:
+def _posed(model: Model, groups: Mapping[str, xr.Dataset], inputs: Mapping[str, Any]) -> Problem:
     pool = json.loads(groups["/posterior"].attrs["pool"])
     return pose(model, groups["/observed_data"], inputs=inputs, pool=pool)
 

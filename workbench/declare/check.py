@@ -1,4 +1,4 @@
-"""What is refused when a model is born: a dry run of start, rhs and observe."""
+"""What is refused when a model is born: a dry run of its equations."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -10,15 +10,13 @@ from workbench.declare.names import Context, Names
 from workbench.declare.probe import Symbol, UsesPyTensor, balance
 
 if TYPE_CHECKING:
-    from workbench.declare.model import Ode
-
-_ARGUMENTS = {"rhs": ["t", "x", "u", "p"], "observe": ["t", "x", "u", "p"], "start": ["p"]}
+    from workbench.declare.model import Model
 
 
-def check(model: "Ode") -> None:
+def check(model: "Model") -> None:
     """Run the model's equations on symbols that carry units; DeclarationError for the first mistake found."""
-    for method, arguments in _ARGUMENTS.items():
-        got = list(inspect.signature(getattr(model, method)).parameters)
+    for method, names in model._methods.items():
+        got, arguments = list(inspect.signature(getattr(model, method)).parameters), list(names)
         if len(got) != len(arguments) or (got != arguments and set(got) == set(arguments)):
             wanted = ", ".join(["self", *arguments])
             raise DeclarationError(
@@ -26,9 +24,9 @@ def check(model: "Ode") -> None:
             )
     read: set[str] = set()
     traced = False
-    for method, check_result in (("start", _check_starts), ("rhs", _check_rates), ("observe", _check_outputs)):
+    for method in model._methods:
         try:
-            check_result(model, _run(model, method, read), read)
+            _CHECKS[method](model, _run(model, method, read), read)
         except (UsesPyTensor, NotImplementedError):  # the latter is what PyTensor says to a symbol
             traced = True
     if traced:
@@ -36,7 +34,7 @@ def check(model: "Ode") -> None:
     _check_unused(model, read)
 
 
-def _check_by_trace(model: "Ode") -> set[str]:
+def _check_by_trace(model: "Model") -> set[str]:
     """Check names, shapes and functions of equations that call PyTensor directly, and return the names they use."""
     from pytensor.graph.traversal import ancestors
 
@@ -49,12 +47,13 @@ def _check_by_trace(model: "Ode") -> set[str]:
             f"{model.name}: got what PyTensor's symbols do not allow ({error}); expected wb.math.where instead of "
             "Python's if, and, or, min or max, and functions of wb.math or pytensor.tensor instead of math and numpy"
         ) from error
-    for equations, method in ((made.start, "start"), (made.rhs, "rhs"), (made.observe, "observe")):
-        differentiate(made, equations, method)
-    return {str(v.name) for v in ancestors([*made.start, *made.rhs, *made.observe]) if v in {*made.theta, *made.inputs}}
+    for method in made.equations:
+        differentiate(made, method)
+    every = [equation for equations in made.equations.values() for equation in equations]
+    return {str(v.name) for v in ancestors(every) if v in {*made.theta, *made.inputs}}
 
 
-def _run(model: "Ode", method: str, read: set[str]) -> Any:
+def _run(model: "Model", method: str, read: set[str]) -> Any:
     context = Context(f"{model.name}.{method}", read)
 
     def symbols(quantities: Mapping[str, Any], prefix: str) -> dict[str, Symbol]:
@@ -74,16 +73,37 @@ def _unit(text: str) -> Any:
     return units.parse(text)
 
 
-def _check_rates(model: "Ode", rates: Any, read: set[str]) -> None:
+def _check_rates(model: "Model", rates: Any, read: set[str]) -> None:
     time = units.parse(model.time_unit)
     _check_result(model, "rhs", rates, model.states, lambda name: units.parse(model.states[name].unit) / time)
 
 
-def _check_outputs(model: "Ode", outputs: Any, read: set[str]) -> None:
+def _check_outputs(model: "Model", outputs: Any, read: set[str]) -> None:
     _check_result(model, "observe", outputs, model.outputs, lambda name: units.parse(model.outputs[name].unit))
 
 
-def _check_starts(model: "Ode", starts: Any, read: set[str]) -> None:
+def _check_steps(model: "Model", states: Any, read: set[str]) -> None:
+    _check_result(model, "step", states, model.states, lambda name: units.parse(model.states[name].unit))
+
+
+def _check_events(model: "Model", events: Any, read: set[str]) -> None:
+    _check_result(model, "events", events, model.thresholds, lambda name: units.parse(model.thresholds[name].unit))
+
+
+def _check_resets(model: "Model", resets: Any, read: set[str]) -> None:
+    where = f"{model.name}.reset"
+    if not isinstance(resets, Mapping):
+        raise DeclarationError(f"{where}: got {type(resets).__name__}; expected a dict from events to dicts of states")
+    for name, states in resets.items():
+        if name not in model.thresholds:
+            raise DeclarationError(unknown("event", str(name), model.thresholds, where))
+        if model.thresholds[name].ends:
+            raise DeclarationError(f"{where}: got a reset for {name!r}, which ends the asset's life; expected none")
+        unit = lambda state: units.parse(model.states[state].unit)  # noqa: E731
+        _check_result(model, "reset", states, model.states, unit, some=True)
+
+
+def _check_starts(model: "Model", starts: Any, read: set[str]) -> None:
     _check_result(model, "start", starts, model.states, lambda n: units.parse(model.states[n].unit), some=True)
     for name, state in model.states.items():
         if state.start is None and name not in starts:
@@ -101,9 +121,21 @@ def _check_starts(model: "Ode", starts: Any, read: set[str]) -> None:
             symbol = Symbol(_unit(parameter.unit), state.start, Context(f"{model.name}.{name}.start", read))
             balance(symbol, units.parse(state.unit), f"{state.start!r}", f"{state.unit}")
             _check_start_bounds(model, name, parameter)
+        if isinstance(state.noise, str):
+            read.add(state.noise)
+            _check_noise(model, name, model.parameters[state.noise])
 
 
-def _check_start_bounds(model: "Ode", name: str, parameter: Any) -> None:
+def _check_noise(model: "Model", name: str, parameter: Any) -> None:
+    """Refuse a parameter as process noise unless its unit is the state's, per root time unit where time flows."""
+    unit = units.parse(model.states[name].unit)
+    if "rhs" in model._methods:
+        unit = unit / units.parse(model.time_unit) ** 0.5
+    context = Context(f"{model.name}.{name}.noise", set())
+    balance(Symbol(_unit(parameter.unit), parameter.name, context), unit, f"{parameter.name!r}", f"{unit:~P}")
+
+
+def _check_start_bounds(model: "Model", name: str, parameter: Any) -> None:
     from workbench.declare.quantity import _check_value
 
     what = f"start {parameter.name!r} with"
@@ -112,11 +144,17 @@ def _check_start_bounds(model: "Ode", name: str, parameter: Any) -> None:
 
 
 def _check_result(
-    model: "Ode", method: str, result: Any, wanted: Mapping[str, Any], unit: Callable[[str], Any], *, some: bool = False
+    model: "Model",
+    method: str,
+    result: Any,
+    wanted: Mapping[str, Any],
+    unit: Callable[[str], Any],
+    *,
+    some: bool = False,
 ) -> None:
     """Refuse a result that is not a dict of scalars with exactly the wanted names, in the wanted units."""
     where = f"{model.name}.{method}"
-    kind = "output" if method == "observe" else "state"
+    kind = {"observe": "output", "events": "event"}.get(method, "state")
     if not isinstance(result, Mapping):
         shape = f"{type(result).__name__}" + (f" of {len(result)}" if hasattr(result, "__len__") else "")
         raise DeclarationError(f"{where}: got {shape}; expected a dict with the names {', '.join(map(repr, wanted))}")
@@ -144,7 +182,7 @@ def _check_result(
         )
 
 
-def _check_unused(model: "Ode", read: set[str]) -> None:
+def _check_unused(model: "Model", read: set[str]) -> None:
     continuous = {n: q for n, q in model.inputs.items() if q.kind != "impulse"}
     for kind, names in (("parameter", model.parameters), ("input", continuous)):
         for name in names:
@@ -164,3 +202,13 @@ def _check_unused(model: "Ode", read: set[str]) -> None:
             f"an impulse into {quantity.into!r}",
             f"{state.unit}, the unit of that state",
         )
+
+
+_CHECKS = {
+    "start": _check_starts,
+    "rhs": _check_rates,
+    "step": _check_steps,
+    "observe": _check_outputs,
+    "events": _check_events,
+    "reset": _check_resets,
+}

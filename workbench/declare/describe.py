@@ -13,15 +13,13 @@ from workbench.base.errors import DeclarationError
 from workbench.declare.formula import formulas, source
 from workbench.declare.noise import Noise
 from workbench.declare.prior import Prior
-from workbench.declare.quantity import Input, Output, Parameter, Quantity, State
+from workbench.declare.quantity import Event, Input, Output, Parameter, Quantity, State
 
 if TYPE_CHECKING:
-    from workbench.declare.model import ModelType, Ode
-
-_METHODS = ("start", "rhs", "observe")
+    from workbench.declare.model import Model, ModelType
 
 
-def document(model: "Ode") -> dict[str, Any]:
+def document(model: "Model") -> dict[str, Any]:
     """Return a declaration as plain data for JSON.
 
     Returns
@@ -36,7 +34,7 @@ def document(model: "Ode") -> dict[str, Any]:
     DeclarationError
         If a setting is no plain data, or equations call PyTensor and were typed where Python keeps no text.
     """
-    written = {method: source(model, method) for method in _METHODS}
+    written = {method: source(model, method) for method in model._methods}
     return {
         "model": model.name,
         "time_unit": model.time_unit,
@@ -44,12 +42,12 @@ def document(model: "Ode") -> dict[str, Any]:
         "atol": float(model.atol),
         "settings": {f.name: _plain(model, f.name, getattr(model, f.name)) for f in dataclasses.fields(model)},  # type: ignore[arg-type]
         "quantities": {name: _arguments(quantity) for name, quantity in type(model).quantities.items()},
-        "equations": {method: formulas(model, method) for method in _METHODS},
+        "equations": {method: formulas(model, method) for method in model._methods},
         "source": {method: text for method, text in written.items() if text},
     }
 
 
-def digest(model_or_document: "Ode | Mapping[str, Any]") -> str:
+def digest(model_or_document: "Model | Mapping[str, Any]") -> str:
     """Return the SHA-256 of what a declaration means, for a model or for what `document` says of it.
 
     Names, units, priors, noise, bounds, settings, tolerances and equations count. Equations count as the formulas they
@@ -61,7 +59,7 @@ def digest(model_or_document: "Ode | Mapping[str, Any]") -> str:
     return hashlib.sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()
 
 
-def differences(got: "Ode | Mapping[str, Any]", expected: "Ode | Mapping[str, Any]") -> list[str]:
+def differences(got: "Model | Mapping[str, Any]", expected: "Model | Mapping[str, Any]") -> list[str]:
     """Return a sentence for each part in which the meaning of two declarations differs; none when digests are equal."""
     ours, theirs = (dict(_leaves(_document_of(one))) for one in (got, expected))
     said = dict[str, str]()
@@ -95,7 +93,7 @@ def _leaves(part: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(value, f"{name}.{key}" if name else key)
 
 
-def _plain(model: "Ode", name: str, value: Any) -> Any:
+def _plain(model: "Model", name: str, value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if value is None or isinstance(value, bool | int | float | str):
@@ -123,7 +121,7 @@ def _arguments(quantity: Quantity) -> dict[str, Any]:
             value = value.to_dict()
         elif argument.name == "bounds":
             value = [None if end is None or math.isinf(end) else float(end) for end in value]
-        elif value is not None and not isinstance(value, str):
+        elif value is not None and not isinstance(value, str | bool):
             value = float(value)
         made[argument.name] = value
     return made
@@ -140,7 +138,7 @@ class Row(NamedTuple):
     long_name: str
 
 
-def table(model: "Ode | ModelType") -> list[Row]:
+def table(model: "Model | ModelType") -> list[Row]:
     """Return a row for each quantity of a model or of its class, in the order of declaration."""
     cls = model if isinstance(model, type) else type(model)
     return [
@@ -170,6 +168,9 @@ def _says(quantity: Quantity) -> str:
             return f"impulses into {into}"
         case Input(kind=kind):
             return {"linear": "linear between samples", "previous": "each value holds until the next"}[kind]
+        case Event(direction=direction, ends=ends):
+            words = {"both": "crossing zero", "rising": "rising through zero", "falling": "falling through zero"}
+            return words[direction] + (", ends the asset's life" if ends else "")
         case Output(noise=None):
             return "not measured"
         case Output(noise=noise):

@@ -8,6 +8,7 @@ import ast
 import hashlib
 import inspect
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -16,8 +17,9 @@ from workbench.base.errors import DeclarationError
 from workbench.declare.names import Context, Names
 
 if TYPE_CHECKING:
-    from workbench.declare.model import Ode
+    from workbench.declare.model import Model
 
+_KINDS = "workbench.declare.ode"  # home of the methods that a model inherits
 _LONGEST = 2000  # characters, above which a hash stands for a formula: text of shared parts doubles with each use
 _SIGNS = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "remainder": "%", "less": "<",
@@ -53,7 +55,16 @@ def _text(value: Any) -> str:
     return repr(float(value))
 
 
-def formulas(model: "Ode", method: str) -> dict[str, str] | str:
+def flat(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what equations gave by name; what a reset gives as "event.state"."""
+    return {
+        f"{name}.{inner}" if inner else name: part
+        for name, value in made.items()
+        for inner, part in (value.items() if isinstance(value, Mapping) else [("", value)])
+    }
+
+
+def formulas(model: "Model", method: str) -> dict[str, str] | str:
     """Return what `start`, `rhs` or `observe` computes, by name, such as {"T": "(((u.To - x.T) / p.R) + u.Q)"}.
 
     A formula longer than 2000 characters holds hashes (`sha256:...`) of its parts. Where the method calls PyTensor
@@ -70,7 +81,7 @@ def formulas(model: "Ode", method: str) -> dict[str, str] | str:
     x, u, p = (Names(kind, {n: _Formula(f"{letter}.{n}") for n in names}, context) for kind, letter, names in kinds)
     try:
         made = model.start(p) if method == "start" else getattr(model, method)(_Formula("t"), x, u, p)
-        return {name: _text(value) for name, value in made.items()}
+        return {name: _text(value) for name, value in flat(made).items()}
     except (TypeError, NotImplementedError):  # what PyTensor says to a formula
         written = source(model, method)
     if written is None:
@@ -81,12 +92,10 @@ def formulas(model: "Ode", method: str) -> dict[str, str] | str:
     return ast.unparse(ast.parse(written))
 
 
-def source(model: "Ode", method: str) -> str | None:
+def source(model: "Model", method: str) -> str | None:
     """Return a method of the model's own as it was written, None where there is none or Python keeps no text."""
-    from workbench.declare.model import Ode
-
     function = getattr(type(model), method)
-    if function is getattr(Ode, method):
+    if function.__module__ == _KINDS:
         return None
     try:
         return textwrap.dedent(inspect.getsource(function))

@@ -51,15 +51,19 @@ NEEDLESS = ("BlasOpt", "cxx_only")  # scalars need no BLAS, and looking for one 
 
 
 def lower(inputs: Sequence[Variable], outputs: Sequence[Variable], names: Sequence[str], where: str) -> Program:
-    """Return the program of a graph whose inputs are float64 scalars.
+    """Return the program of a graph whose inputs are float64 scalars or arrays of known shape.
 
-    Outputs may be scalars or small arrays, which come flattened in C order. DeclarationError (naming `where`) when the
+    Inputs and outputs that are arrays come flattened in C order. DeclarationError (naming `where`) when the
     graph holds an operation that has no scalar form.
     """
     graph = FunctionGraph(list(inputs), list(outputs), clone=True)
     rewrite_graph(graph, include=REWRITES, exclude=NEEDLESS)
     builder = Builder(tuple(names))
-    known: dict[Variable, np.ndarray] = {v: _array(k) for k, v in enumerate(graph.inputs)}
+    known, first = dict[Variable, np.ndarray](), 0
+    for variable in graph.inputs:
+        shape = variable.type.shape
+        known[variable] = _places(first, shape)
+        first += known[variable].size
 
     def value(variable: Variable) -> np.ndarray:
         if isinstance(variable, Constant):
@@ -72,6 +76,13 @@ def lower(inputs: Sequence[Variable], outputs: Sequence[Variable], names: Sequen
         known.update(zip(node.outputs, made if isinstance(made, list) else [made], strict=True))
     flat = [ref for out in graph.outputs for ref in value(out).ravel()]
     return builder.program(flat)
+
+
+def _places(first: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array of references, from `first` on."""
+    made = np.empty(int(np.prod(shape)), dtype=object)
+    made[:] = range(first, first + made.size)
+    return made.reshape(shape)
 
 
 def _array(ref: Ref) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""`Ode`: a model declared once, as a class; checked when it is born."""
+"""`Model`: what every kind of model shares; declared once, as a class, and checked when it is born."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,8 +7,9 @@ from typing import Any, ClassVar, dataclass_transform
 
 from workbench.base import units
 from workbench.base.errors import DeclarationError, UnitError, unknown
+from workbench.declare.layout import Layout
 from workbench.declare.prior import Prior
-from workbench.declare.quantity import Input, Output, Parameter, Quantity, State
+from workbench.declare.quantity import Event, Input, Output, Parameter, Quantity, State
 from workbench.declare.show import docstring, html_view
 
 RESERVED = frozenset("time chain draw member unit sample horizon model name".split())
@@ -46,9 +47,9 @@ class ModelType(type):
         if bases:
             made.__doc__ = docstring(made, body.get("__doc__"))
         made = dataclasses.dataclass(frozen=True, repr=False)(made)  # type: ignore[arg-type, assignment]
-        settings = dataclasses.fields(made)
-        required = [f for f in settings if f.default is f.default_factory is dataclasses.MISSING]
-        if bases and "rhs" in {k for base in made.__mro__[:-2] for k in vars(base)} and not required:
+        required = [f for f in dataclasses.fields(made) if f.default is f.default_factory is dataclasses.MISSING]
+        whole = any(made._main in vars(base) for base in made.__mro__ if "_main" not in vars(base))
+        if whole and not required:
             made()
         return made
 
@@ -58,18 +59,8 @@ class ModelType(type):
         return cls._quantities  # type: ignore[attr-defined]
 
 
-class Ode(metaclass=ModelType):
-    """A system of ordinary differential equations, declared once.
-
-    A subclass names its quantities in its body, and gives
-
-    - `rhs(self, t, x, u, p)`: a dict from each state's name to its derivative, per `time_unit`;
-    - `observe(self, t, x, u, p)`: a dict from each output's name to its value;
-    - `start(self, p)`, if starts are expressions of parameters: a dict from states' names to their starts.
-
-    Annotated fields are structural settings, as in a dataclass. Every mistake that can be seen without solving is
-    refused when the class is born, with a `DeclarationError` that says what was got, what was expected and the nearest
-    known name.
+class Model(metaclass=ModelType):
+    """What every kind of model shares: quantities, settings, a time unit.
 
     Attributes
     ----------
@@ -83,17 +74,11 @@ class Ode(metaclass=ModelType):
     rtol: ClassVar[float] = 1e-6
     atol: ClassVar[float] = 1e-9
     _quantities: ClassVar[Mapping[str, Quantity]]
+    _methods: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # the equations of this kind, with their arguments
+    _main: ClassVar[str] = ""  # the method that makes a subclass whole
 
-    def rhs(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
-        """Return the derivative of each state, per time unit."""
-        raise DeclarationError(f"{self.name}: got no rhs; expected def rhs(self, t, x, u, p) returning derivatives")
-
-    def observe(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
-        """Return the value of each output; a model without outputs needs none."""
-        return {}
-
-    def start(self, p: Any) -> dict[str, Any]:
-        """Return starts that are expressions of parameters; by default none."""
+    def coords(self) -> Mapping[str, Any]:
+        """Return the labels of each dim of vector quantities; by default 0, 1, ... up to the field of that name."""
         return {}
 
     def __post_init__(self) -> None:
@@ -105,7 +90,7 @@ class Ode(metaclass=ModelType):
     def _check_names(self) -> None:
         cls = type(self)
         for name in cls.quantities:
-            if name in RESERVED or name.startswith("_") or hasattr(Ode, name):
+            if name in RESERVED or name.startswith("_") or hasattr(Model, name) or name in cls._methods:
                 raise DeclarationError(
                     f"{cls.__name__}: got a quantity named {name!r}; that name is taken, choose another"
                 )
@@ -119,9 +104,7 @@ class Ode(metaclass=ModelType):
             tolerance = getattr(cls, name)
             if not isinstance(tolerance, int | float) or not 0 < tolerance < 1:
                 raise DeclarationError(f"{cls.__name__}.{name}: got {tolerance!r}; expected a number between 0 and 1")
-        if not self.states:
-            raise DeclarationError(f"{cls.__name__}: got no state; expected at least one wb.State")
-        implied = [*self.start_parameters, *self.noise_parameters]
+        implied = [*self.start_parameters, *self.process_parameters, *self.noise_parameters]
         for name in implied:
             if name in cls.quantities:
                 raise DeclarationError(
@@ -132,10 +115,10 @@ class Ode(metaclass=ModelType):
             if quantity.into is not None and quantity.into not in self.states:
                 raise DeclarationError(unknown("state", quantity.into, self.states, f"{cls.__name__}.{quantity.name}"))
         for state in self.states.values():
-            if isinstance(state.start, str) and state.start not in self.parameters:
-                raise DeclarationError(
-                    unknown("parameter", state.start, self.parameters, f"{cls.__name__}.{state.name}.start")
-                )
+            for what, value in (("start", state.start), ("noise", state.noise)):
+                if isinstance(value, str) and value not in self.parameters:
+                    where = f"{cls.__name__}.{state.name}.{what}"
+                    raise DeclarationError(unknown("parameter", value, self.parameters, where))
 
     @property
     def name(self) -> str:
@@ -166,6 +149,11 @@ class Ode(metaclass=ModelType):
         return self._of(Output)
 
     @cached_property
+    def thresholds(self) -> dict[str, Event]:
+        """The events by name."""
+        return self._of(Event)
+
+    @cached_property
     def start_parameters(self) -> dict[str, Parameter]:
         """Starts that have priors of their own, as parameters named `<state>_start`."""
         return {
@@ -174,6 +162,19 @@ class Ode(metaclass=ModelType):
             )
             for s in self.states.values()
             if isinstance(s.start, Prior)
+        }
+
+    @cached_property
+    def process_parameters(self) -> dict[str, Parameter]:
+        """Process noises that have priors, as parameters named `<state>_noise`."""
+        unit = {s.name: f"({s.unit}) * ({self.time_unit})**-0.5" for s in self.states.values()}
+        return {
+            f"{s.name}_noise": _named(
+                f"{s.name}_noise",
+                Parameter(unit[s.name], prior=s.noise, bounds=(0, None), long_name=f"process noise of {s.name}"),
+            )
+            for s in self.states.values()
+            if isinstance(s.noise, Prior)
         }
 
     @cached_property
@@ -191,8 +192,30 @@ class Ode(metaclass=ModelType):
 
     @cached_property
     def theta(self) -> dict[str, Parameter]:
-        """What the equations depend on: declared parameters, then starts with priors; the kernel's parameter vector."""
-        return {**self.parameters, **self.start_parameters}
+        """What solutions depend on: declared parameters, then starts and process noises with priors."""
+        return {**self.parameters, **self.start_parameters, **self.process_parameters}
+
+    def shape(self, quantity: Quantity) -> tuple[int, ...]:
+        """Return the shape of a quantity's values."""
+        return ()
+
+    def _layout(self, quantities: Mapping[str, Quantity]) -> Layout:
+        return Layout({name: self.shape(quantity) for name, quantity in quantities.items()})
+
+    @cached_property
+    def state_layout(self) -> Layout:
+        """Where the states lie in a kernel's vector of states."""
+        return self._layout(self.states)
+
+    @cached_property
+    def theta_layout(self) -> Layout:
+        """Where the parameters lie in a kernel's vector of parameters."""
+        return self._layout(self.theta)
+
+    @cached_property
+    def output_layout(self) -> Layout:
+        """Where the outputs lie in a kernel's vector of outputs."""
+        return self._layout(self.outputs)
 
     @cached_property
     def estimated(self) -> tuple[str, ...]:
@@ -212,10 +235,10 @@ def _named(name: str, parameter: Parameter) -> Parameter:
     return parameter
 
 
-def as_model(model: Any) -> Ode:
+def as_model(model: Any) -> Model:
     """Return `model`, made from its class where a class was given; DeclarationError for anything else."""
-    if isinstance(model, type) and issubclass(model, Ode):
+    if isinstance(model, type) and issubclass(model, Model):
         return model()
-    if isinstance(model, Ode):
+    if isinstance(model, Model):
         return model
     raise DeclarationError(f"got {model!r}; expected a model, such as an instance of a subclass of wb.Ode")

@@ -76,11 +76,33 @@ class Builder:
         simple = _simplified(name, arguments)
         if simple is not None:
             return simple
+        name, arguments = self._tidied(name, arguments)
         key = f"{name}{arguments!r}"  # text, since the constant 1.0 equals the reference 1
         if key not in self._seen:
             self._seen[key] = len(self.inputs) + len(self.operations)
             self.operations.append(Operation(name, arguments))
         return self._seen[key]
+
+    def _tidied(self, name: str, arguments: tuple[Ref, ...]) -> tuple[str, tuple[Ref, ...]]:
+        """Return the same value as the plainest operation, so that equal ones are seen to be equal; exactly."""
+        if name == "mul" and -1.0 in [a for a in arguments if isinstance(a, float)]:
+            return "neg", tuple(a for a in arguments if isinstance(a, int))
+        if name == "add" and len(arguments) == 2:
+            for one, other in (arguments, arguments[::-1]):
+                inner = self._negated(other)
+                if inner is not None:
+                    return "sub", (one, inner)
+        if name in ("add", "mul"):
+            return name, tuple(sorted(arguments, key=lambda a: (isinstance(a, float), a)))
+        return name, arguments
+
+    def _negated(self, ref: Ref) -> int | None:
+        """Return the value whose negative this is, None where it is none."""
+        place = ref - len(self.inputs) if isinstance(ref, int) else -1
+        if place < 0 or self.operations[int(place)].name != "neg":
+            return None
+        inner = self.operations[int(place)].arguments[0]
+        return inner if isinstance(inner, int) else None
 
     def program(self, outputs: list[Ref]) -> Program:
         """Return the program, without the operations that no output needs."""

@@ -12,6 +12,8 @@ from workbench.declare.prior import Prior
 Bounds = tuple[float | None, float | None]
 InputKind = Literal["linear", "previous", "impulse"]
 KINDS = ("linear", "previous", "impulse")
+Direction = Literal["rising", "falling", "both"]
+DIRECTIONS = ("rising", "falling", "both")
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,27 @@ class State(Quantity):
         Lower and upper end of values that make sense (None: no end); starts are checked against them.
     long_name
         Words for tables and axes.
+    noise
+        Process noise: the state's random walk, in its unit per root time unit (of a `Map`: in its unit, a step). A
+        number, a parameter's name, or a prior (its posterior is named `<state>_noise`).
+    rtol, atol
+        Tolerances of the solver for this state, in place of the model's.
     """
 
     start: float | str | Prior | None = None
     bounds: Bounds = (None, None)
     long_name: str = ""
+    noise: float | str | Prior | None = None
+    rtol: float | None = None
+    atol: float | None = None
 
     def check(self, where: str) -> None:
-        """Refuse a start outside the bounds."""
+        """Refuse a start outside the bounds, a noise below zero, and tolerances that are none."""
         _check_value(None if isinstance(self.start, str) else self.start, self.bounds, where=where, what="start")
+        _check_value(None if isinstance(self.noise, str) else self.noise, (0, None), where=where, what="noise")
+        for what, value in (("rtol", self.rtol), ("atol", self.atol)):
+            if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+                raise DeclarationError(f"{where}: got {what}={value!r}; expected a positive number")
 
 
 @dataclass(frozen=True)
@@ -199,3 +213,34 @@ class Output(Quantity):
             raise DeclarationError(
                 f"{where}: got noise={self.noise!r}; expected one such as wb.noise.Normal(sigma=0.5)"
             )
+
+
+@dataclass(frozen=True)
+class Event(Quantity):
+    """Something that happens when an expression, returned by `events`, crosses zero.
+
+    What it changes, `reset` says; without a reset it is only noted. The times at which it happened come with the
+    solution.
+
+    Parameters
+    ----------
+    unit
+        Unit of the expression.
+    direction
+        Which crossings count: "rising" (from below zero to above), "falling", or "both".
+    ends
+        True: the asset's life ends with it; there are no values after it.
+    long_name
+        Words for tables and axes.
+    """
+
+    direction: Direction = "both"
+    ends: bool = False
+    long_name: str = ""
+
+    def check(self, where: str) -> None:
+        """Refuse an unknown direction."""
+        if self.direction not in DIRECTIONS:
+            raise DeclarationError(unknown("direction", str(self.direction), DIRECTIONS, where))
+        if not isinstance(self.ends, bool):
+            raise DeclarationError(f"{where}: got ends={self.ends!r}; expected True or False")

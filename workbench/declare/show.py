@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from workbench.declare.describe import Row, table
 
 if TYPE_CHECKING:
-    from workbench.declare.model import ModelType, Ode
+    from workbench.declare.model import Model, ModelType
 
 _HEADERS = ("name", "kind", "unit", "declared", "bounds", "meaning")
-_SECTIONS = {"state": "States", "parameter": "Parameters", "input": "Inputs", "output": "Outputs"}
+_SECTIONS = {"state": "States", "parameter": "Parameters", "input": "Inputs", "output": "Outputs", "event": "Events"}
 # Without this style (a notebook that is not trusted, a mail) the text shows instead, as xarray does it. Colours are
 # the page's own, so light and dark need nothing.
 _STYLE = """<style>
@@ -42,7 +42,7 @@ def text_table(rows: list[Row]) -> str:
     return "\n".join([rule, lines[0], rule, *lines[1:], rule])
 
 
-def html_view(model: "Ode") -> str:
+def html_view(model: "Model") -> str:
     """Return a model as HTML: a section for each kind of quantity, and the table as text where styles are stripped."""
     rows = table(model)
     sections = "".join(_section(title, [row for row in rows if row.kind == kind]) for kind, title in _SECTIONS.items())

@@ -1,17 +1,18 @@
-"""Runs a model's equations once on PyTensor symbols, and differentiates them."""
+"""Runs a model's equations once on PyTensor symbols, and turns them into straight-line programs."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytensor.tensor as pt
-from pytensor.gradient import grad
 from pytensor.graph.basic import Variable
-from pytensor.graph.traversal import ancestors
 
 from workbench.base.errors import DeclarationError, unknown
+from workbench.declare.derive import Differentiated, along, jacobian
+from workbench.declare.formula import flat
 from workbench.declare.lower import lower
-from workbench.declare.model import Ode
+from workbench.declare.model import Model
 from workbench.declare.names import Context, Names
 from workbench.declare.prior import Prior
 from workbench.declare.program import Program
@@ -19,103 +20,127 @@ from workbench.declare.program import Program
 
 @dataclass(frozen=True)
 class Trace:
-    """A model's equations as PyTensor scalars, in the order of the model's names."""
+    """A model's equations as PyTensor variables, in the order of the model's names.
 
-    model: Ode
+    Attributes
+    ----------
+    equations
+        For each method ("start", "rhs", ...) its results; a vector quantity is one vector.
+    resets
+        Which event and which state each result of "reset" belongs to.
+    """
+
+    model: Model
     t: Variable
     states: list[Variable]
     inputs: list[Variable]
     theta: list[Variable]
-    start: list[Variable]
-    rhs: list[Variable]
-    observe: list[Variable]
+    equations: dict[str, list[Variable]]
+    resets: tuple[tuple[str, str], ...]
+    _programs: dict[str, Program] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Differentiated:
-    """Values of some equations as a program, followed by the derivatives that are not zero everywhere.
-
-    `entries` says for each further output which derivative it is: (row, column), where columns count the states first
-    and then the estimated parameters.
-    """
-
-    program: Program
-    rows: int
-    entries: tuple[tuple[int, int], ...]
-
-
-def trace(model: Ode) -> Trace:
-    """Return the model's equations as PyTensor scalars; DeclarationError where they cannot be run."""
-    continuous = [n for n, q in model.inputs.items() if q.kind != "impulse"]
+def trace(model: Model) -> Trace:
+    """Return the model's equations as PyTensor variables; DeclarationError where they cannot be run."""
+    continuous = {n: q for n, q in model.inputs.items() if q.kind != "impulse"}
     t = pt.dscalar("t")
-    x, u, p = ({n: pt.dscalar(n) for n in names} for names in (model.states, continuous, model.theta))
+    x, u, p = ({n: _symbol(model, n, q) for n, q in kind.items()} for kind in (model.states, continuous, model.theta))
     declared = {n: p[n] for n in model.parameters}
 
-    def names(method: str) -> tuple[Names, Names, Names]:
+    def run(method: str) -> Mapping[str, Any]:
         context = Context(f"{model.name}.{method}", set())
         kinds = (("state", x), ("input", u), ("parameter", declared))
-        return tuple(Names(kind, values, context) for kind, values in kinds)  # type: ignore[return-value]
+        names = [Names(kind, values, context) for kind, values in kinds]
+        return model.start(names[2]) if method == "start" else getattr(model, method)(t, *names)
 
-    rhs = _scalars(model.rhs(t, *names("rhs")), model.states, f"{model.name}.rhs")
-    observe = _scalars(model.observe(t, *names("observe")), model.outputs, f"{model.name}.observe")
-    starts = model.start(names("start")[2])
-    given = {n: starts[n] if n in starts else _start(model, n, p) for n in model.states}
-    start = _scalars(given, model.states, f"{model.name}.start")
-    return Trace(model, t, list(x.values()), list(u.values()), list(p.values()), start, rhs, observe)
+    equations, resets = dict[str, list[Variable]](), ()
+    for method in model._methods:
+        made = run(method)
+        if method == "start":
+            made = {n: made[n] if n in made else _start(model, n, p) for n in model.states}
+        wanted = {"observe": model.outputs, "events": model.thresholds}.get(method, model.states)
+        if method == "reset":
+            resets = tuple((event, state) for event, states in made.items() for state in states)
+            made, wanted = flat(made), {f"{event}.{state}": model.states[state] for event, state in resets}
+        equations[method] = _results(model, made, wanted, f"{model.name}.{method}")
+    return Trace(model, t, list(x.values()), list(u.values()), list(p.values()), equations, resets)
 
 
-def _start(model: Ode, name: str, p: Mapping[str, Variable]) -> Any:
+def _symbol(model: Model, name: str, quantity: Any) -> Variable:
+    return pt.TensorType("float64", shape=model.shape(quantity))(name)
+
+
+def _start(model: Model, name: str, p: Mapping[str, Variable]) -> Any:
     start = model.states[name].start
     if isinstance(start, Prior):
         return p[f"{name}_start"]
-    return p[start] if isinstance(start, str) else float(start)  # type: ignore[arg-type]
+    return p[start] if isinstance(start, str) else np.asarray(start, dtype=np.float64)
 
 
-def _scalars(result: Mapping[str, Any], wanted: Mapping[str, Any], where: str) -> list[Variable]:
+def _results(model: Model, result: Mapping[str, Any], wanted: Mapping[str, Any], where: str) -> list[Variable]:
     for name in result:
         if name not in wanted:
             raise DeclarationError(unknown("name", name, wanted, where))
     made = []
-    for name in wanted:
+    for name, quantity in wanted.items():
         if name not in result:
             raise DeclarationError(f"{where}: got nothing for {name!r}; expected one value for each of {list(wanted)}")
-        variable = pt.as_tensor_variable(result[name])
-        if variable.ndim != 0:
+        variable = pt.as_tensor_variable(result[name]).astype("float64")
+        shape = model.shape(quantity)
+        if variable.ndim > len(shape) or (variable.ndim and variable.type.shape not in (shape, (None,) * len(shape))):
             raise DeclarationError(
-                f"{where}: got {variable.ndim} dimensions for {name!r}; expected a scalar (shape ())"
+                f"{where}: got {variable.ndim} dimensions for {name!r}; expected "
+                + (f"shape {shape}" if shape else "a scalar (shape ())")
             )
-        made.append(variable.astype("float64"))
+        made.append(variable if variable.ndim == len(shape) else pt.broadcast_to(variable, shape))
     return made
 
 
-def input_names(model: Ode) -> list[str]:
+def input_names(model: Model) -> list[str]:
     """Return the names of a program's inputs: t, then states x0.., continuous inputs u0.., parameters p0..."""
     continuous = sum(q.kind != "impulse" for q in model.inputs.values())
-    counted = (("x", len(model.states)), ("u", continuous), ("p", len(model.theta)))
+    counted = (("x", model.state_layout.size), ("u", continuous), ("p", model.theta_layout.size))
     return ["t", *(f"{letter}{k}" for letter, count in counted for k in range(count))]
 
 
-def values(traced: Trace, equations: Sequence[Variable], what: str) -> Program:
-    """Return the program that computes `equations`."""
-    symbols = [traced.t, *traced.states, *traced.inputs, *traced.theta]
-    return lower(symbols, equations, input_names(traced.model), f"{traced.model.name}.{what}")
+def program(traced: Trace, method: str) -> Program:
+    """Return the program that computes the results of a method."""
+    if method not in traced._programs:
+        symbols = [traced.t, *traced.states, *traced.inputs, *traced.theta]
+        where = f"{traced.model.name}.{method}"
+        traced._programs[method] = lower(symbols, traced.equations[method], input_names(traced.model), where)
+    return traced._programs[method]
 
 
-def differentiate(traced: Trace, equations: Sequence[Variable], what: str) -> Differentiated:
-    """Return the program of `equations` and of their derivatives by states and estimated parameters."""
-    theta = dict(zip(traced.model.theta, traced.theta, strict=True))
-    by = [*traced.states, *(theta[name] for name in traced.model.estimated)]
-    outputs, entries = list(equations), []
-    for row, equation in enumerate(equations):
-        above = set(ancestors([equation]))
-        columns = [column for column, symbol in enumerate(by) if symbol in above]
-        if not columns:
-            continue
-        slopes = grad(equation, [by[c] for c in columns], disconnected_inputs="ignore")
-        outputs += slopes
-        entries += [(row, column) for column in columns]
-    program = values(traced, outputs, what)
-    kept = [k for k, ref in enumerate(program.outputs[len(equations) :]) if ref != 0.0 or isinstance(ref, int)]
-    refs = program.outputs[: len(equations)] + tuple(program.outputs[len(equations) + k] for k in kept)
-    slim = Program(program.inputs, program.operations, refs)
-    return Differentiated(slim, len(equations), tuple(entries[k] for k in kept))
+def columns_of(model: Model) -> list[int]:
+    """Return the inputs of a program that derivatives are by: the states, then the estimated parameters."""
+    names = input_names(model)
+    states = [names.index(f"x{k}") for k in range(model.state_layout.size)]
+    return states + [names.index(f"p{k}") for k in model.theta_layout.columns(model.estimated)]
+
+
+def differentiate(traced: Trace, method: str) -> Differentiated:
+    """Return the program of a method's results and of their derivatives by states and estimated parameters."""
+    made = program(traced, method)
+    return jacobian(made, columns_of(traced.model), f"{traced.model.name}.{method}")
+
+
+def time_slope(traced: Trace, method: str) -> Program:
+    """Return the program of the results' rate of change with time alone: inputs move by their slopes r0, r1, ..."""
+    made, names = program(traced, method), input_names(traced.model)
+    count = sum(name[0] == "u" for name in names)
+    moving = {names.index(f"u{k}"): f"r{k}" for k in range(count)}
+    return along(made, {0: 1.0, **moving}, f"{traced.model.name}.{method}")
+
+
+def bending(traced: Trace, method: str) -> Differentiated:
+    """Return derivatives of the results' slopes along a direction: w0, w1, ... for the states, `tau` for the time.
+
+    The rows are J w + (df/dt) tau, where inputs move with the time by their slopes r0, r1, ... times tau.
+    """
+    made, names, where = program(traced, method), input_names(traced.model), f"{traced.model.name}.{method}"
+    directions: dict[int, str | float] = {0: "tau"}
+    for k, name in enumerate(names):
+        if name[0] in "xu" and name != "tau":
+            directions[k] = ("w" if name[0] == "x" else "r") + name[1:]
+    return jacobian(along(made, directions, where), columns_of(traced.model), where)

@@ -29,7 +29,7 @@ from workbench.base.errors import DataError, nearest
 from workbench.base.share import data_file
 from workbench.base.tables import in_unit, listed, read_numbers, read_table
 from workbench.declare import noise, prior
-from workbench.declare.model import Ode
+from workbench.declare.ode import Ode
 from workbench.declare.quantity import Input, Output, Parameter, State
 
 if TYPE_CHECKING:

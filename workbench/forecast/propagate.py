@@ -93,7 +93,7 @@ def _carry_on(
     made = solve(model, theta.values, schedule, rows=rows, times=np.tile(numbers, count))
     failed = refuse_failures(model, made, theta)
     dataset = as_dataset(model, made, theta, clock, numbers)
-    dataset.attrs |= attributes(model, theta) | ({"failed_members": failed} if failed else {})
+    dataset.attrs |= attributes(model, theta, made) | ({"failed_members": failed} if failed else {})
     return _read(problem, calibration.posterior, dataset, np.random.default_rng(seed)) if noise else dataset
 
 

@@ -13,7 +13,7 @@ from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.likelihood import draw_readings
 from workbench.calibrate.pooling import draw_prior, scale_of, spread_prior
 from workbench.calibrate.predict import labelled, noise_arguments, predictive
-from workbench.declare.model import Ode, as_model
+from workbench.declare.model import Model, as_model
 from workbench.simulate.run import simulate
 
 Array = NDArray[np.float64]
@@ -77,7 +77,7 @@ def prior_readings(
     return read(model, made, units, seed=seed)
 
 
-def read(model: Ode, outputs: xr.Dataset, parameters: xr.Dataset, *, seed: int | None = None) -> xr.Dataset:
+def read(model: Model, outputs: xr.Dataset, parameters: xr.Dataset, *, seed: int | None = None) -> xr.Dataset:
     """Return simulated outputs as noisy sensors read them, each time with the same random numbers.
 
     So bands of readings are right at each time, and smooth over time; differences between times are not readings.

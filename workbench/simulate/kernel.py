@@ -5,21 +5,26 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.declare.model import Ode
+from workbench.declare.model import Model
 from workbench.declare.trace import trace
-from workbench.simulate import cache
-from workbench.simulate.emit import emit
+from workbench.simulate.kernels import cache
+from workbench.simulate.kernels.module import emit
+from workbench.simulate.methods.dop853 import DOP853
+from workbench.simulate.methods.rodas5p import RODAS5P
+from workbench.simulate.methods.tableau import Method
+from workbench.simulate.methods.tsit5 import TSIT5
 from workbench.simulate.scenario import Schedule
-from workbench.simulate.tableaus import TSIT5
 
 Array = NDArray[np.float64]
-SOLVED, TOO_LONG, TOO_SMALL = 0, 1, 2
+SOLVED, TOO_LONG, TOO_SMALL, STIFF, STORM = 0, 1, 2, 3, 4
+TIGHT = 1e-7  # relative tolerance from which on the method of order 8 takes less time than the one of order 5
+PATIENCE = 1000  # steps held short by stability alone, after which an explicit method gives way to a stiff one
 _LOCK = threading.Lock()
 _C: dict[str, Any] = {"d": ctypes.POINTER(ctypes.c_double), "l": ctypes.POINTER(ctypes.c_int64)}
 
@@ -31,32 +36,50 @@ class Solutions:
     Attributes
     ----------
     states
-        (members, rows, states), NaN where a unit failed.
+        (members, rows, states), NaN where a unit failed, and after its life has ended.
     outputs
-        (members, rows, outputs), NaN where a unit failed.
+        (members, rows, outputs), NaN likewise.
     log
-        (members, units, 4): status (0 solved, 1 too many steps, 2 step too small), time reached, steps, rejected steps.
+        (members, units, 5): status (0 solved, 1 too many steps, 2 step too small, 4 too many events), time reached,
+        steps, rejected steps, events.
+    happened
+        (members, units, most events, 2): time and number of each event, NaN where there were fewer.
+    methods
+        The methods that were used, and how many members each solved.
     """
 
     states: Array
     outputs: Array
     log: Array
+    happened: Array
+    methods: dict[str, int]
 
 
-def source(model: Ode, *, sensitivities: bool) -> str:
+def method_of(model: Model, *, stiff: bool) -> Method | None:
+    """Return the method for a model: for stiff equations Rodas5P, else the explicit one for its tolerance."""
+    if "rhs" not in model._methods:
+        return None
+    if stiff:
+        return RODAS5P
+    tightest = min([model.rtol, *(s.rtol for s in model.states.values() if s.rtol is not None)])
+    return DOP853 if tightest <= TIGHT else TSIT5
+
+
+def source(model: Model, *, sensitivities: bool, stiff: bool = False) -> str:
     """Return the source of the model's kernel (traced at the first use, kept with the instance)."""
     kept = vars(model).setdefault("_kernels", {})
+    kind = (sensitivities, stiff)
     with _LOCK:
-        if sensitivities not in kept:
+        if kind not in kept:
             if "trace" not in kept:
                 kept["trace"] = trace(model)
-            kept[sensitivities] = emit(kept["trace"], TSIT5, sensitivities=sensitivities)
-    return kept[sensitivities]
+            kept[kind] = emit(kept["trace"], method_of(model, stiff=stiff), sensitivities=sensitivities)
+    return kept[kind]
 
 
 def longest_run(schedule: Schedule) -> int:
-    """Return the number of steps after which a unit counts as failed: ample for any model that is not stiff."""
-    return 20_000 + 50 * int(np.diff(schedule.offset).max(initial=1))
+    """Return the number of steps after which a unit counts as failed."""
+    return 50_000 + 50 * int(np.diff(schedule.offset).max(initial=1))
 
 
 def pointers(*arguments: Any) -> Iterator[Any]:
@@ -72,13 +95,14 @@ def schedule_arguments(schedule: Schedule, rows: NDArray[np.int64], times: Array
 
 
 def solve(
-    model: Ode,
+    model: Model,
     theta: Array,
     schedule: Schedule,
     *,
     rows: NDArray[np.int64],
     times: Array,
     override: Array | None = None,
+    stiff: bool | None = None,
 ) -> Solutions:
     """Solve every member and unit at the given times.
 
@@ -87,7 +111,7 @@ def solve(
     model
         The model.
     theta
-        (members, units, parameters) in the order of `model.theta`.
+        (members, units, parameters) in the order of `model.theta_layout`.
     schedule
         What the inputs do to each unit.
     rows
@@ -96,21 +120,68 @@ def solve(
         (rows,) times asked for, increasing within a unit, not before its clock starts.
     override
         (members, units, states) starts; NaN keeps the declared one.
+    stiff
+        Whether the equations are stiff. None: members whose steps stability alone holds short, a thousand times, are
+        solved again by the stiff method.
     """
-    members, units = theta.shape[:2]
-    n, k, r = len(model.states), len(model.outputs), times.size
     if override is None:
-        override = np.full((members, units, n), np.nan)
-    made = Solutions(np.empty((members, r, n)), np.empty((members, r, k)), np.empty((members, units, 4)))
-    values = (np.ascontiguousarray(theta), override, *schedule_arguments(schedule, rows, times))
-    results = (members, made.states, made.outputs, made.log)
-    run = cache.load(source(model, sensitivities=False)).run.ctypes
+        override = np.full((*theta.shape[:2], model.state_layout.size), np.nan)
+    problem = (schedule, rows, times)
+    watchful = stiff is None and "rhs" in model._methods
+    made = _run(model, theta, override, problem, stiff=bool(stiff), patience=PATIENCE if watchful else 0)
+    again = np.flatnonzero((made.log[..., 0] == STIFF).any(axis=1))
+    if again.size == 0:
+        return made
+    other = _run(model, theta[again], override[again], problem, stiff=True, patience=0)
+    made.states[again], made.outputs[again], made.log[again] = other.states, other.outputs, other.log
+    wide = max(made.happened.shape[2], other.happened.shape[2])
+    happened = np.full((*made.happened.shape[:2], wide, 2), np.nan)
+    happened[:, :, : made.happened.shape[2]] = made.happened
+    happened[again] = np.nan
+    happened[again, :, : other.happened.shape[2]] = other.happened
+    (first, count), (second, more) = *made.methods.items(), *other.methods.items()
+    return replace(
+        made, happened=happened, methods={first: count - more, second: more} if count > more else {second: more}
+    )
 
-    def part(lo: int, hi: int) -> None:
-        run(lo, hi, *pointers(*values, model.rtol, model.atol, longest_run(schedule), *results))
 
-    _over_members(part, members)
-    return made
+def count_stiff(model: Model, theta: Array, schedule: Schedule, *, rows: NDArray[np.int64], times: Array) -> int:
+    """Return for how many members stability alone holds the steps of an explicit method short (as in `solve`)."""
+    if "rhs" not in model._methods:
+        return 0
+    override = np.full((*theta.shape[:2], model.state_layout.size), np.nan)
+    made = _run(model, theta, override, (schedule, rows, times), stiff=False, patience=PATIENCE // 5)
+    return int((made.log[..., 0] == STIFF).any(axis=1).sum())
+
+
+def _run(
+    model: Model, theta: Array, override: Array, problem: tuple[Schedule, Any, Array], *, stiff: bool, patience: int
+) -> Solutions:
+    """Solve by one method; where more events happened than there is room for, once more with room."""
+    schedule, rows, times = problem
+    members, units = theta.shape[:2]
+    n, k, r = model.state_layout.size, model.output_layout.size, times.size
+    states, outputs = np.empty((members, r, n)), np.empty((members, r, k))
+    log = np.zeros((members, units, 5))
+    shock = schedule.shock if schedule.shock is not None else np.zeros(1)
+    values = (np.ascontiguousarray(theta), np.ascontiguousarray(override), *schedule_arguments(schedule, rows, times))
+    settings = (model.rtol, model.atol, longest_run(schedule), members, patience, int(schedule.shock is not None))
+    run = cache.load(source(model, sensitivities=False, stiff=stiff)).run.ctypes
+    room = 8 if model.thresholds else 0
+    while True:
+        happened = np.full((members, units, room, 2), np.nan)
+        results = (np.ascontiguousarray(shock), room, happened, states, outputs, log)
+
+        def part(lo: int, hi: int, results: Any = results) -> None:
+            run(lo, hi, *pointers(*values, *settings, *results))
+
+        _over_members(part, members * units)
+        most = int(log[..., 4].max(initial=0))
+        if most <= room:
+            break
+        room = most
+    method = method_of(model, stiff=stiff)
+    return Solutions(states, outputs, log, happened[:, :, :most], {method.name if method else "steps": members})
 
 
 def _over_members(part: Callable[[int, int], None], members: int) -> None:

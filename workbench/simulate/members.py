@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from workbench.base import units as units_of_measure
 from workbench.base.errors import ParameterError, unknown
 from workbench.base.schema import DRAW_DIMS, UNIT
-from workbench.declare.model import Ode
+from workbench.declare.model import Model
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Members:
         return tuple(len(labels) for labels in self.index.values())
 
 
-def gather(model: Ode, parameters: Any, start: Any = None, units: Any = None) -> tuple[Members, Members]:
+def gather(model: Model, parameters: Any, start: Any = None, units: Any = None) -> tuple[Members, Members]:
     """Return theta, and starts that override the declared ones (NaN: none), over the same members and units.
 
     Parameters
@@ -83,7 +83,7 @@ def gather(model: Ode, parameters: Any, start: Any = None, units: Any = None) ->
     )
 
 
-def _given(model: Ode, parameters: Any) -> dict[str, Any]:
+def _given(model: Model, parameters: Any) -> dict[str, Any]:
     """Names and values, without what a posterior holds beside the parameters of the equations."""
     if parameters is None:
         return {}
@@ -123,7 +123,7 @@ def _converted(array: xr.DataArray, unit: str) -> xr.DataArray:
     return array if given == unit else array.copy(data=units_of_measure.convert(array.values, given, unit))
 
 
-def _value(model: Ode, name: str, value: Any) -> xr.DataArray:
+def _value(model: Model, name: str, value: Any) -> xr.DataArray:
     quantity = model.theta[name]
     array = _converted(_number(name, value, "value"), quantity.unit)
     _refuse_outside(name, array, quantity.bounds, quantity.unit)
@@ -132,7 +132,7 @@ def _value(model: Ode, name: str, value: Any) -> xr.DataArray:
     return array
 
 
-def _start(model: Ode, name: str, value: Any) -> xr.DataArray:
+def _start(model: Model, name: str, value: Any) -> xr.DataArray:
     if name not in model.states:
         raise ParameterError(unknown("state", name, model.states, f"{model.name} start"))
     state = model.states[name]

@@ -13,8 +13,8 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.cache import _call_cached_ptr
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
-from workbench.simulate import cache
 from workbench.simulate.kernel import pointers
+from workbench.simulate.kernels import cache
 
 VERSION = 2
 _D, _L = numba.types.CPointer(numba.types.float64), numba.types.CPointer(numba.types.int64)

@@ -10,11 +10,18 @@ import xarray as xr
 from workbench.base.clock import Clock, check_times
 from workbench.base.errors import DataError, SolveError
 from workbench.base.schema import TIME, UNIT
-from workbench.declare.model import Ode, as_model
-from workbench.simulate.kernel import SOLVED, TOO_LONG, Solutions, solve
+from workbench.declare.model import Model, as_model
+from workbench.simulate.kernel import SOLVED, STORM, TOO_LONG, TOO_SMALL, Solutions, solve
 from workbench.simulate.members import Members, gather
 from workbench.simulate.scenario import build_schedule, unit_labels
-from workbench.simulate.tableaus import TSIT5
+
+_WHY = {
+    TOO_LONG: "took {steps} steps; try a shorter span, wider tolerances (rtol, atol) or other parameters",
+    TOO_SMALL: "needed steps too small to take: a state grows without bound, is no longer a number, or the Jacobian is "
+    "singular; check the equations and the parameters, and the tolerances of states much smaller than atol",
+    STORM: "met {events} events, the last ones without time between them: the events set each other off, or come ever "
+    "closer; give thresholds that reset and release some distance (hysteresis), or an event that ends the asset's life",
+}  # after "the solver stopped at t after it"
 
 
 def simulate(
@@ -69,28 +76,23 @@ def simulate(
     made = solve(model, theta.values, schedule, rows=rows, times=np.tile(numbers, count), override=override.values)
     failed = refuse_failures(model, made, theta)
     dataset = as_dataset(model, made, theta, clock, numbers)
-    dataset.attrs |= attributes(model, theta, parameters)
+    dataset.attrs |= attributes(model, theta, made)
     if failed:
         dataset.attrs["failed_members"] = failed
     return dataset
 
 
-def refuse_failures(model: Ode, made: Solutions, theta: Members) -> int:
+def refuse_failures(model: Model, made: Solutions, theta: Members) -> int:
     """Return how many members failed; SolveError when all did, with where the first stopped and what to try."""
     bad = made.log[..., 0] != SOLVED
     failed = int(bad.any(axis=1).sum())
     if not failed:
         return 0
     member, unit = np.argwhere(bad)[0]
-    status, reached, steps, _ = made.log[member, unit]
+    status, reached, steps, rejected, events = made.log[member, unit]
     where = f"{model.name}" + (f", unit {theta.units[unit]!r}" if theta.units else "")
     values = ", ".join(f"{n}={v:.4g}" for n, v in zip(theta.names, theta.values[member, unit], strict=True))
-    why = (
-        f"took {int(steps)} steps, so the equations look stiff for an explicit method there; try other parameters"
-        if status == TOO_LONG
-        else "needed steps too small to take: a state grows without bound or is no longer a number; check the "
-        "equations and the parameters"
-    )
+    why = _WHY[int(status)].format(steps=int(steps), rejected=int(rejected), events=int(events))
     sentence = f"{where}: the solver stopped at t = {reached:.6g} {model.time_unit} after it {why} ({values})"
     if failed == len(bad):
         raise SolveError(sentence)
@@ -98,7 +100,7 @@ def refuse_failures(model: Ode, made: Solutions, theta: Members) -> int:
     return failed
 
 
-def as_dataset(model: Ode, made: Solutions, theta: Members, clock: Clock, numbers: Any) -> xr.Dataset:
+def as_dataset(model: Model, made: Solutions, theta: Members, clock: Clock, numbers: Any) -> xr.Dataset:
     """Return states and outputs over the dims of the draws, `unit` and `time`; every unit has the same times."""
     labels = clock.labels(numbers)
     dims = [*theta.index, *([UNIT] if theta.units else []), TIME]
@@ -118,7 +120,7 @@ def describe(quantity: Any) -> dict[str, str]:
     return {"units": quantity.unit, "long_name": quantity.long_name or quantity.name}
 
 
-def attributes(model: Ode, theta: Members, parameters: Any = None) -> dict[str, Any]:
+def attributes(model: Model, theta: Members, made: Solutions) -> dict[str, Any]:
     """Return the attributes that name the model, its parameters and the method."""
     same = np.all(theta.values == theta.values[:1, :1], axis=(0, 1))
     values = {n: float(theta.values[0, 0, k]) if same[k] else "varies" for k, n in enumerate(theta.names)}
@@ -126,7 +128,7 @@ def attributes(model: Ode, theta: Members, parameters: Any = None) -> dict[str, 
         "Conventions": "CF-1.11",
         "model": model.name,
         "parameters": json.dumps(values),
-        "solver": TSIT5.name.split(",")[0],
+        "solver": ", ".join(made.methods),
         "rtol": model.rtol,
         "atol": model.atol,
     }

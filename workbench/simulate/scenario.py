@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from workbench.base.clock import Clock, check_times_of_units
 from workbench.base.errors import DataError
 from workbench.base.tables import listed
-from workbench.declare.model import Ode
+from workbench.declare.model import Model
 from workbench.declare.quantity import Input
 from workbench.simulate.series import Series, read_inputs
 
@@ -37,7 +37,9 @@ class Schedule:
     slope
         (S, I) its rate of change within the segment, 0 for "previous".
     jump
-        (S, N) amounts added to the states, in the order of `model.states`, at the segment's begin.
+        (S, N) amounts added to the states, in the order of `model.state_layout`, at the segment's begin.
+    shock
+        (members, S, N) random amounts added likewise, of a model with process noise; None without.
     """
 
     offset: Index
@@ -45,6 +47,7 @@ class Schedule:
     level: Array
     slope: Array
     jump: Array
+    shock: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +62,13 @@ class _Rows:
         return _Rows(self.unit[chosen], self.time[chosen], self.value[chosen])
 
 
-def unit_labels(model: Ode, inputs: Any) -> tuple[Any, ...] | None:
+def unit_labels(model: Model, inputs: Any) -> tuple[Any, ...] | None:
     """Return the labels of units that the inputs name, None where they are the same for all."""
     return next((s.labels for s in read_inputs(model, inputs).values() if s.labels is not None), None)
 
 
 def build_schedule(
-    model: Ode, inputs: Any, *, units: Sequence[Any] | None, begin: Array, end: Array, clock: Clock
+    model: Model, inputs: Any, *, units: Sequence[Any] | None, begin: Array, end: Array, clock: Clock
 ) -> Schedule:
     """Return what the inputs do to each unit between the first and the last time asked for.
 
@@ -231,10 +234,9 @@ def _last_before(unit: Index, time: Array, at_unit: Index, at_time: Array) -> In
     return last
 
 
-def _jumps(model: Ode, impulses: dict[str, _Rows], unit: Index, time: Array) -> Array:
-    jump = np.zeros((time.size, len(model.states)))
-    column = {name: k for k, name in enumerate(model.states)}
+def _jumps(model: Model, impulses: dict[str, _Rows], unit: Index, time: Array) -> Array:
+    jump = np.zeros((time.size, model.state_layout.size))
     for name, rows in impulses.items():
-        into = column[str(model.inputs[name].into)]
+        into = model.state_layout.places[str(model.inputs[name].into)].start
         np.add.at(jump[:, into], _last_before(unit, time, rows.unit, rows.time), rows.value)
     return jump

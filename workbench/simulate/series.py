@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from workbench.base.errors import DataError, unknown
 from workbench.base.schema import TIME, UNIT
 from workbench.base.tables import Column, in_unit, is_table, listed, read_labels, read_numbers, read_table
-from workbench.declare.model import Ode
+from workbench.declare.model import Model
 from workbench.declare.quantity import Input
 
 _FORMS = (
@@ -56,7 +56,7 @@ class Series:
     index: NDArray[np.int64]
 
 
-def read_inputs(model: Ode, inputs: Any) -> dict[str, Series]:
+def read_inputs(model: Model, inputs: Any) -> dict[str, Series]:
     """Return the inputs of a model by name, in declared units; an impulse that is not given is left out.
 
     Raises

@@ -10,7 +10,7 @@ from workbench.base.clock import Clock, check_times_of_units
 from workbench.base.errors import DataError
 from workbench.base.schema import SAMPLE, TIME, UNIT
 from workbench.base.tables import listed
-from workbench.declare.model import Ode
+from workbench.declare.model import Model
 from workbench.sync.readings import Readings, read
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Observations:
         assert self.units is not None
         return rows.reshape(*rows.shape[:-1], len(self.units), -1)
 
-    def to_dataset(self, model: Ode) -> "xr.Dataset":
+    def to_dataset(self, model: Model) -> "xr.Dataset":
         """Return the readings as a Dataset in the layout, with units and long names; `observe` reads it back."""
         import xarray as xr
 
@@ -88,7 +88,7 @@ class Observations:
         return dataset
 
 
-def observe(model: Ode, data: Any) -> Observations:
+def observe(model: Model, data: Any) -> Observations:
     """Return the readings in `data` as a model sees them: checked, in declared units, on one clock.
 
     Parameters
@@ -152,7 +152,7 @@ def _refuse_empty(readings: Readings) -> None:
         raise DataError(f"data: got no samples of units {names}; expected at least one number of each, or no such unit")
 
 
-def _refuse_impossible(model: Ode, name: str, values: NDArray[np.float64], made: Observations) -> None:
+def _refuse_impossible(model: Model, name: str, values: NDArray[np.float64], made: Observations) -> None:
     """Refuse values that the noise of an output cannot give."""
     noise = model.outputs[name].noise
     assert noise is not None

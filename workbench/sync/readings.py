@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from workbench.base.errors import DataError, nearest
 from workbench.base.schema import SAMPLE, TIME, UNIT
 from workbench.base.tables import Column, in_unit, is_table, listed, read_labels, read_numbers, read_table
-from workbench.declare.model import Ode
+from workbench.declare.model import Model
 
 _FORMS = "a Dataset or a DataFrame with a time, or the path of a CSV file"
 
@@ -40,7 +40,7 @@ class Readings:
     values: dict[str, NDArray[np.float64]]
 
 
-def read(model: Ode, data: Any) -> Readings:
+def read(model: Model, data: Any) -> Readings:
     """Return the readings in `data`, of any of the forms that `observe` lists; errors are those of `observe`."""
     import pandas as pd
     import xarray as xr
@@ -59,7 +59,7 @@ def read(model: Ode, data: Any) -> Readings:
     raise DataError(f"data: got {type(data).__name__}; expected {_FORMS}")
 
 
-def _from_table(model: Ode, columns: dict[str, Column]) -> Readings:
+def _from_table(model: Model, columns: dict[str, Column]) -> Readings:
     if TIME not in columns:
         raise DataError(f"data: got columns {listed(columns)}; expected a column 'time', or an index of times")
     chosen = _outputs(model, [name for name in columns if name not in (TIME, UNIT)])
@@ -73,7 +73,7 @@ def _from_table(model: Ode, columns: dict[str, Column]) -> Readings:
     return Readings("time" if labels is None else "sample", labels, index[order], times, values)
 
 
-def _from_dataset(model: Ode, data: Any) -> Readings:
+def _from_dataset(model: Model, data: Any) -> Readings:
     chosen = _outputs(model, [str(name) for name in data.data_vars])
     dims = {name: set(data[name].dims) for name in chosen}
     first = dims[chosen[0]]
@@ -104,7 +104,7 @@ def _from_dataset(model: Ode, data: Any) -> Readings:
     return Readings(layout, labels, np.repeat(index, data.sizes[TIME]), times, values)
 
 
-def _from_samples(model: Ode, data: Any, chosen: list[str]) -> Readings:
+def _from_samples(model: Model, data: Any, chosen: list[str]) -> Readings:
     rows = [name for name in (TIME, UNIT) if name in data.coords]
     for name in rows:
         if data[name].dims != (SAMPLE,):
@@ -113,12 +113,12 @@ def _from_samples(model: Ode, data: Any, chosen: list[str]) -> Readings:
     return _from_table(model, columns)
 
 
-def _numbers(model: Ode, name: str, column: Column) -> NDArray[np.float64]:
+def _numbers(model: Model, name: str, column: Column) -> NDArray[np.float64]:
     where = f"output {name!r}"
     return in_unit(read_numbers(column.values, where), column.units, model.outputs[name].unit, where).ravel()
 
 
-def _outputs(model: Ode, names: Iterable[str]) -> list[str]:
+def _outputs(model: Model, names: Iterable[str]) -> list[str]:
     """Return the outputs with noise among the names; DataError where another name may be one that is misspelt."""
     names = list(names)
     measured = [name for name, output in model.outputs.items() if output.noise is not None]

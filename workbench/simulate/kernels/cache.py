@@ -13,7 +13,7 @@ from types import ModuleType
 import numba
 import platformdirs
 
-from workbench.simulate import vector
+from workbench.simulate.kernels import vector
 
 
 def folder() -> Path:

@@ -1,0 +1,1 @@
+"""Numerical methods as data: coefficients with their source, and nothing else."""

@@ -363,6 +363,34 @@ def test_events_keep_their_parts():
     assert equations["reset"] == {f"{k}_ground.{k}_v": f"(negative(p.{k}_e) * x.{k}_v)" for k in ("low", "high")}
 
 
+class Platform(wb.Ode):
+    """What rises at a constant speed."""
+
+    time_unit = "min"
+    y = wb.State("m", start=0.0)
+    speed = wb.Parameter("m/min", value=60.0)
+    top = wb.Output("m")
+
+    def rhs(self, t, x, u, p):
+        return {"y": p.speed}
+
+    def observe(self, t, x, u, p):
+        return {"top": x.y}
+
+
+def test_a_fed_threshold_is_met_where_the_part_that_feeds_it_is():
+    """A ball that falls on a rising platform, in closed form up to the second bounce."""
+    joined = wb.compose("Lift", {"ball": Thrown, "lift": Platform}, {"ball.floor": "lift.top"})
+    g, speed, first = 9.81, 1.0, (-1.0 + math.sqrt(1 + 2 * 9.81 * 10)) / 9.81
+    times = np.array([0.0, 0.6, 1.2, 1.4, 2.0, 2.6, 3.2])
+    after = np.maximum(times - first, 0)
+    fallen = 10 - g * np.minimum(times, first) ** 2 / 2
+    exact = fallen + 0.8 * g * first * after - g * after**2 / 2
+    assert (times > first).sum() == 4
+    assert (exact > speed * times).all()
+    np.testing.assert_allclose(wb.simulate(joined, times)["ball_h"], exact, rtol=1e-5)
+
+
 # -- what an output depends on ---------------------------------------------------------------------------------------
 class Mixed(wb.Ode):
     """Outputs by wb.math, and by PyTensor where asked for."""

@@ -63,7 +63,7 @@ def _follow(weights: tuple[float, ...], k: int, into: str = "R") -> list[str]:
 
 
 def interpolation(dense: tuple[tuple[float, ...], ...], first: int, scaled: str, *, sensitivities: bool) -> list[str]:
-    """Return the lines that interpolate at the fraction z of the step: weights of the stages, whose slots begin at first."""
+    """Return the lines that interpolate at the fraction z of the step; the stages' slots begin at `first`."""
     lines, number, wide = list[str](), "W[i]", "load(W, S + i)"
     for k, coefficients in enumerate(dense):
         if not any(coefficients):

@@ -2,7 +2,16 @@
 
 from workbench.declare.trace import Trace
 from workbench.simulate.kernels import equations, events, explicit, rosenbrock
-from workbench.simulate.kernels.template import FIRST_STEP, HEADER, INTEGRATE, SENSITIVITIES, STEPS, VALUES, keep
+from workbench.simulate.kernels.template import (
+    FIRST_STEP,
+    HEADER,
+    INTEGRATE,
+    SENSITIVITIES,
+    SETTLE,
+    STEPS,
+    VALUES,
+    keep,
+)
 from workbench.simulate.kernels.vector import WIDTH
 from workbench.simulate.methods.tableau import Explicit, Method
 
@@ -30,7 +39,7 @@ def emit(traced: Trace, method: Method | None, *, sensitivities: bool) -> str:
     drivers = (
         (SENSITIVITIES, "Y, D", "Y, D") if sensitivities else (VALUES, "patience, shaken, shock, happen, X, Y", "X, Y")
     )
-    text = "\n\n".join([*made, *parts]).replace("log, OUT", f"log, {drivers[1]}").replace("OUT", drivers[2])
+    text = "\n\n".join([*made, SETTLE, *parts]).replace("log, OUT", f"log, {drivers[1]}").replace("OUT", drivers[2])
     constants = "".join(f"{name} = {value}\n" for name, value in sizes.items())
     return keep("\n\n".join([HEADER + constants, text, drivers[0]]), features)
 

@@ -17,7 +17,7 @@ _HERE = PLACE.removeprefix("t, ")
 
 
 def equations(traced: Trace, *, sensitivities: bool) -> tuple[list[str], int, tuple[int, int]]:
-    """Return the functions matrix, drift and bend; the entries of bend by states; and the bandwidths of the Jacobian."""
+    """Return the functions matrix, drift and bend; the entries of bend by states; the bandwidths of the Jacobian."""
     n = traced.model.state_layout.size
     names = program(traced, "rhs").inputs
     slopes = jacobian(program(traced, "rhs"), [names.index(f"x{k}") for k in range(n)], f"{traced.model.name}.rhs")
@@ -26,13 +26,10 @@ def equations(traced: Trace, *, sensitivities: bool) -> tuple[list[str], int, tu
     if band[0] + band[1] >= 0.5 * n:
         band = (n - 1, n - 1)
         targets = ["_"] * slopes.rows + [f"W[MATRIX + {r} * N + {c}]" for r, c in slopes.entries]
+    drift = compute(time_slope(traced, "rhs"), [f"W[DRIFT + {i}]" for i in range(n)])
     made = [
         function("matrix", PLACE, ["a = 0", *compute(slopes.program, targets)]),
-        function(
-            "drift",
-            PLACE,
-            ["a = 0", "tau = 1.0", *compute(time_slope(traced, "rhs"), [f"W[DRIFT + {i}]" for i in range(n)])],
-        ),
+        function("drift", PLACE, ["a = 0", "tau = 1.0", *drift]),
     ]
     if not sensitivities:
         return made, 0, band

@@ -31,6 +31,12 @@ def entry(signature):
 
 '''
 
+SETTLE = """
+@inner
+def settle(log, status, t, steps, rejected):
+    log[0], log[1], log[2], log[3] = status, t, steps, rejected
+"""
+
 FIRST_STEP = """
 @inner
 def first_step(t, longest, p, begin, level, slope, j, rtol, atol, W):
@@ -85,7 +91,8 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
             arrive(t, p, begin, level, slope, j, W)  #: events
             strike(struck, 0.0, t, p, begin, level, slope, j, W)  #: events
             if ends(struck) or happened > MOST_EVENTS:  #: events
-                log[0], log[1], log[2], log[3], log[4] = over(struck, happened), t, steps, rejected, happened  #: events
+                settle(log, over(struck, happened), t, steps, rejected)  #: events
+                log[4] = happened  #: events
                 finish(r, last, OUT)  #: events
                 return  #: events
             struck = struck_by_jump(False, t, p, begin, level, slope, j, W)  #: events
@@ -99,7 +106,7 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
             h = first_step(t, end - t, p, begin, level, slope, j, rtol, atol, W)
         while t < end:
             if steps >= longest_run:
-                log[0], log[1], log[2], log[3] = 1.0, t, steps, rejected
+                settle(log, 1.0, t, steps, rejected)
                 return
             steps += 1
             reaches = t + 1.01 * h >= end
@@ -110,7 +117,7 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
                 rejected += 1
                 h = trial * (max(0.2, 0.9 * wrong ** (-0.5 / ORDER)) if wrong < 1e300 else 0.1)
                 if h <= 1e-14 * abs(t) or h < 1e-250:
-                    log[0], log[1], log[2], log[3] = 2.0, t, steps, rejected
+                    settle(log, 2.0, t, steps, rejected)
                     return
                 continue
             grown = trial * min(10.0, max(0.2, 0.9 * wrong ** (-0.5 / ORDER))) if wrong > 0.0 else 10.0 * trial
@@ -120,7 +127,8 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
                 gap, trial = trial, place * trial  #: events
                 close = close + 1 if trial <= 1e-12 * abs(t) else 0  #: events
                 if close > 20:  #: events
-                    log[0], log[1], log[2], log[3], log[4] = 4.0, t, steps, rejected, happened  #: events
+                    settle(log, 4.0, t, steps, rejected)  #: events
+                    log[4] = happened  #: events
                     finish(r, last, OUT)  #: events
                     return  #: events
                 step(t, trial, p, begin, level, slope, j, W)  #: events
@@ -129,7 +137,7 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
             if patience > 0 and stiffness(trial, W) > STIFF:  #: watchful
                 limited += 1  #: watchful
                 if limited >= patience:  #: watchful
-                    log[0], log[1], log[2], log[3] = 3.0, t, steps, rejected  #: watchful
+                    settle(log, 3.0, t, steps, rejected)  #: watchful
                     return  #: watchful
             follow(t, trial, p, begin, level, slope, j, W)  #: sensitivities
             lazy = True  #: extra
@@ -147,7 +155,8 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
                 note(happened, struck, t, happen)  #: events values
                 strike(struck, 1.0, t, p, begin, level, slope, j, W)  #: events
                 if ends(struck) or happened > MOST_EVENTS:  #: events
-                    log[0], log[1], log[2], log[3], log[4] = over(struck, happened), t, steps, rejected, happened  #: events
+                    settle(log, over(struck, happened), t, steps, rejected)  #: events
+                    log[4] = happened  #: events
                     finish(r, last, OUT)  #: events
                     return  #: events
                 arrive(t, p, begin, level, slope, j, W)  #: events
@@ -158,7 +167,7 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
             while r < last:
                 record(t, p, begin, level, slope, j, W, 0, S, r, OUT)
                 r += 1
-    log[0], log[1], log[2], log[3] = 0.0, t, steps, rejected
+    settle(log, 0.0, t, steps, rejected)
     log[4] = happened  #: events
 """
 
@@ -188,7 +197,7 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
         for i in range(R):  #: sensitivities
             W[S + i] = W[S + R + i]  #: sensitivities
         k += 1
-    log[0], log[1], log[2], log[3] = 0.0, times[last - 1], k, 0
+    settle(log, 0.0, times[last - 1], k, 0)
 """
 
 VALUES = '''

@@ -48,7 +48,7 @@ class Explicit:
 
 @dataclass(frozen=True)
 class Rosenbrock:
-    """A linearly implicit method, in the form of Hairer & Wanner, Solving Ordinary Differential Equations II, eq. IV.7.25.
+    """A linearly implicit method, as Hairer & Wanner, Solving Ordinary Differential Equations II, eq. IV.7.25.
 
     Stage i solves (1 / (h gamma) - J) u_i = f(t + c_i h, y + sum a_ij u_j) + sum carry_ij / h u_j + h d_i df/dt, with
     the Jacobian J and df/dt at the beginning of the step.

@@ -46,7 +46,7 @@ def decay(factor):
 for factor in map(float, sys.stdin.read().split()):
     model = decay(factor)
     end = float(wb.simulate(model, [0.0, 2.0]).x[1])
-    print(end, cache.load(kernel.source(model, sensitivities=False)).run.cache_hits)
+    print(end, cache.load(kernel.source(model, kernel.method_of(model), sensitivities=False)).run.cache_hits)
 """
 
 
@@ -111,7 +111,9 @@ def test_changed_equations_have_another_key():
             def observe(self, t, x, u, p):
                 return {"y": seen(x, p)}
 
-        return cache.key(kernel.source(Decay(), sensitivities=False)), kernel.source(Decay(), sensitivities=True)
+        model = Decay()
+        values, both = (kernel.source(model, kernel.method_of(model), sensitivities=s) for s in (False, True))
+        return cache.key(values), both
 
     changed = [
         decay(rate=lambda x, p: -p.k * x.x * 2),

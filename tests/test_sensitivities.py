@@ -13,7 +13,7 @@ from pytensor.gradient import DisconnectedInputError
 from test_solver import SCENARIO, at
 
 from workbench.base.clock import Clock
-from workbench.simulate.kernel import longest_run, solve, source
+from workbench.simulate.kernel import longest_run, method_of, solve, source
 from workbench.simulate.op import SCHEDULE_TYPES, Pull, Solve
 from workbench.simulate.scenario import Schedule, build_schedule
 
@@ -53,7 +53,7 @@ def problem(model, *units, times, inputs=None, tolerance=1e-8) -> Problem:
     clock = Clock.of(times, model.time_unit)
     schedule = build_schedule(model, inputs, units=labels, begin=ends[0], end=ends[1], clock=clock)
     op = Solve(
-        source(model, sensitivities=True),
+        source(model, method_of(model), sensitivities=True),
         estimated=[list(model.theta).index(name) for name in model.estimated],
         outputs=len(model.outputs),
         tolerances=(model.rtol, model.atol),

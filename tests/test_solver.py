@@ -13,12 +13,16 @@ from models import Dosing, Growth, Kepler, dosing_exact, kepler_exact
 import workbench as wb
 from workbench.base.clock import Clock
 from workbench.base.errors import SolveError
-from workbench.simulate.kernel import SOLVED, TOO_LONG, TOO_SMALL, Solutions, solve
-from workbench.simulate.scenario import build_schedule
+from workbench.simulate.kernel import SOLVED, TOO_LONG, TOO_SMALL, Solutions, method_of, solve
+from workbench.simulate.methods.dop853 import DOP853
+from workbench.simulate.methods.rodas5p import RODAS5P
+from workbench.simulate.methods.tableau import Explicit
 from workbench.simulate.methods.tsit5 import TSIT5
+from workbench.simulate.scenario import build_schedule
 
 PERIOD = 2 * np.pi
 TOLERANCES = 10.0 ** np.arange(-4, -12, -1)
+METHODS = (TSIT5, DOP853, RODAS5P)
 
 
 # -- the method ----------------------------------------------------------------------------------------------------
@@ -69,43 +73,88 @@ def stages(tree, a) -> np.ndarray:
     return np.prod([a @ stages(branch, a) for branch in tree], axis=0) if tree else np.ones(len(a))
 
 
-A = np.zeros((TSIT5.stages, TSIT5.stages))
-for row, weights in enumerate(TSIT5.a, start=1):
-    A[row, : len(weights)] = weights
-EVERY = [tree for order in range(1, 6) for tree in trees(order)]
+def triangle(rows, size: int) -> np.ndarray:
+    """Return the square matrix whose lower triangle has these rows, from the second on."""
+    matrix = np.zeros((size, size))
+    for row, weights in enumerate(rows, start=1):
+        matrix[row, : len(weights)] = weights
+    return matrix
 
 
-def misfit(weights, order: int, share: float = 1.0) -> float:
+def matrix_of(method: Explicit) -> np.ndarray:
+    return triangle((*method.a, *method.extra_a), method.stages + len(method.extra_c))
+
+
+def misfit(weights, order: int, a, share: float = 1.0) -> float:
     """Return the largest violation of the conditions of one order at a share of the step."""
-    return max(abs(weights @ stages(tree, A) - share**order / density(tree)) for tree in trees(order))
+    return max(abs(weights @ stages(tree, a) - share**order / density(tree)) for tree in trees(order))
 
 
 def test_number_of_rooted_trees():
     assert [len(trees(order)) for order in range(1, 7)] == [1, 1, 2, 4, 9, 20]  # OEIS A000081
 
 
-def test_method_is_of_fifth_order_with_an_embedded_fourth():
-    np.testing.assert_allclose(A.sum(axis=1), TSIT5.c, atol=1e-14)
-    main, embedded = A[-1], A[-1] - np.array(TSIT5.error)
-    for order in range(1, 6):
-        assert misfit(main, order) < 1e-13
-    for order in range(1, 5):
-        assert misfit(embedded, order) < 1e-12
-    assert misfit(embedded, 5) > 1e-4
-    assert misfit(main, 6) > 1e-5
-    assert abs(sum(TSIT5.error)) < 1e-15
+@pytest.mark.parametrize(("method", "embedded"), [(TSIT5, 4), (DOP853, 5)])
+def test_explicit_methods_have_their_order_and_an_embedded_one(method, embedded):
+    a = matrix_of(method)
+    np.testing.assert_allclose(a.sum(axis=1), [*method.c, *method.extra_c], atol=1e-14)
+    main = a[method.stages - 1]
+    lower = main - np.pad(method.errors[0], (0, len(method.extra_c)))
+    for order in range(1, method.order + 1):
+        assert misfit(main, order, a) < 1e-13
+    for order in range(1, embedded + 1):
+        assert misfit(lower, order, a) < 1e-12
+    assert misfit(lower, embedded + 1, a) > 1e-7
+    assert misfit(main, method.order + 1, a) > 1e-7
+    assert all(abs(sum(weights)) < 1e-15 for weights in method.errors)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.37, 0.5, 0.81, 1.0])
-def test_dense_output_is_of_fourth_order(share):
-    weights = np.array([np.polyval([*reversed(stage), 0.0], share) for stage in TSIT5.dense])
-    for order in range(1, 5):
-        assert misfit(weights, order, share) < 1e-13
+@pytest.mark.parametrize(("method", "dense"), [(TSIT5, 4), (DOP853, 7)])
+def test_dense_output_has_its_order(method, dense, share):
+    a = matrix_of(method)
+    weights = np.array([np.polyval([*reversed(stage), 0.0], share) for stage in method.dense])
+    for order in range(1, dense + 1):
+        assert misfit(weights, order, a, share) < 1e-12
     if share in (0.0, 1.0):
-        np.testing.assert_allclose(weights, share * A[-1], atol=1e-14)
-    slopes = np.array([np.polyval(np.polyder([*reversed(stage), 0.0]), share) for stage in TSIT5.dense])
+        np.testing.assert_allclose(weights, share * a[method.stages - 1], atol=1e-13)
+    slopes = np.array([np.polyval(np.polyder([*reversed(stage), 0.0]), share) for stage in method.dense])
     if share in (0.0, 1.0):  # the interpolant is smooth from step to step
-        np.testing.assert_allclose(slopes, np.eye(7)[0 if share == 0 else 6], atol=1e-13)
+        np.testing.assert_allclose(slopes, np.eye(len(a))[0 if share == 0 else method.stages - 1], atol=1e-11)
+
+
+def linear_stages(tree, alpha, beta) -> np.ndarray:
+    """Return the elementary weights of a Rosenbrock method (Hairer & Wanner II, section IV.7, theorem 7.4)."""
+    if not tree:
+        return np.ones(len(alpha))
+    inner = [linear_stages(branch, alpha, beta) for branch in tree]
+    return beta @ inner[0] if len(tree) == 1 else np.prod([alpha @ weights for weights in inner], axis=0)
+
+
+def test_rodas5p_is_of_fifth_order_l_stable_and_dense_of_fourth():
+    method, size_ = RODAS5P, RODAS5P.stages
+    gamma = np.linalg.inv(np.eye(size_) / method.gamma - triangle(method.carry, size_))
+    alpha = triangle(method.a, size_) @ gamma
+    np.testing.assert_allclose(alpha.sum(axis=1), method.c, atol=1e-13)
+    np.testing.assert_allclose(gamma.sum(axis=1), method.d, atol=1e-13)
+
+    def wrong(weights, order, share=1.0):
+        inner = weights @ gamma
+        return max(
+            abs(inner @ linear_stages(tree, alpha, alpha + gamma) - share**order / density(tree))
+            for tree in trees(order)
+        )
+
+    weights, error = np.array(method.weights), np.array(method.error)
+    assert max(wrong(weights, order) for order in range(1, 6)) < 1e-12
+    assert max(wrong(weights - error, order) for order in range(1, 5)) < 1e-12
+    assert wrong(weights - error, 5) > 1e-5
+    for share in (0.0, 0.2, 0.5, 0.9, 1.0):
+        inside = np.array([np.polyval([*reversed(stage), 0.0], share) for stage in method.dense])
+        assert max(wrong(inside, order, share) for order in range(1, 5)) < 1e-12
+    for z in (-1e3, -1e6):  # the stability function falls to zero
+        ones, b = np.ones(size_), weights @ gamma
+        assert abs(1 + z * b @ np.linalg.solve(np.eye(size_) - z * (alpha + gamma), ones)) < 13 / abs(z)
 
 
 # -- exact solutions -----------------------------------------------------------------------------------------------
@@ -119,14 +168,14 @@ def at(model: type, tolerance: float) -> wb.Ode:
     return type(wb.Ode)(model.__name__, (model,), body)()
 
 
-def run(model: type, times, *, tolerance: float = 1e-6, inputs=None, **values: float) -> Solutions:
-    """Solve one member of one unit."""
+def run(model: type, times, *, tolerance: float = 1e-6, inputs=None, method=TSIT5, **values: float) -> Solutions:
+    """Solve one member of one unit by one method (None: chosen)."""
     model, times = at(model, tolerance), np.asarray(times, dtype=float)
     theta = np.array([[[values.get(name, q.nominal()) for name, q in model.theta.items()]]])
     ends = times[:1], times[-1:]
     clock = Clock.of(times, model.time_unit)
     schedule = build_schedule(model, inputs, units=None, begin=ends[0], end=ends[1], clock=clock)
-    return solve(model, theta, schedule, rows=np.array([0, times.size]), times=times)
+    return solve(model, theta, schedule, rows=np.array([0, times.size]), times=times, method=method)
 
 
 def logistic(times, x0=0.1, r=1.3, capacity=5.0):
@@ -156,14 +205,15 @@ def exactly(problem: str, rows: int) -> np.ndarray:
 
 
 @functools.cache
-def errors(problem: str, rows: int) -> tuple[np.ndarray, np.ndarray]:
+def errors(problem: str, rows: int, method=TSIT5) -> tuple[np.ndarray, np.ndarray]:
     """Return the largest error over some times, relative to the size of the solution, and the steps, for TOLERANCES."""
     model, end, given, _ = PROBLEMS[problem]
     times = np.linspace(0.0, end, rows)
     found, steps = [], []
     for tolerance in TOLERANCES:
-        made = run(model, times, tolerance=tolerance, **given)
+        made = run(model, times, tolerance=tolerance, method=method, **given)
         assert made.log[0, 0, 0] == SOLVED
+        assert made.methods == {method.name: 1}
         reference = exactly(problem, rows)
         scale = 100.0 if problem == "linear" else 1.0
         found.append(np.abs(made.states[0] / scale - reference).max() / max(1.0, np.abs(reference).max()))
@@ -172,17 +222,21 @@ def errors(problem: str, rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_errors_fall_with_the_fifth_power_of_the_step(problem):
-    found, steps = errors(problem, 2)
-    order = -np.polyfit(np.log(steps[4:]), np.log(found[4:]), 1)[0]  # from 1e-8 on, where steps are small
-    assert 4.7 < order < 5.6
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_errors_fall_with_the_order_of_the_method(problem, method):
+    found, steps = errors(problem, 2, method)
+    kept = (found > 1e-13) & (TOLERANCES < 1e-5)  # small steps, and not rounding alone
+    order = -np.polyfit(np.log(steps[kept]), np.log(found[kept]), 1)[0]
+    assert method.order - 1.5 < order < method.order + 1.5
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_errors_keep_to_the_tolerance(problem):
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_errors_keep_to_the_tolerance(problem, method):
+    multiple = MULTIPLE[problem] * (1 if method is TSIT5 else 10)  # the steps of the others are longer
     for rows in (2, 100):  # at the end, and inside the steps
-        found, _ = errors(problem, rows)
-        assert (found < MULTIPLE[problem] * TOLERANCES).all()
+        found, _ = errors(problem, rows, method)
+        assert (found < multiple * TOLERANCES).all()
         assert (found > 1e-4 * TOLERANCES).all()  # tighter would be wasted work
         slope = np.polyfit(np.log10(TOLERANCES), np.log10(found), 1)[0]
         assert 0.75 < slope < 1.25
@@ -284,19 +338,40 @@ def test_blow_up_is_a_sentence():
     assert said.startswith(
         "Growth: the solver stopped at t = 10 s after it needed steps too small to take: a state grows"
     )
-    assert "check the equations and the parameters (x0=0.1, r=0, b=1, s=0, w=1)" in said
+    assert "check the equations and the parameters, " in said
+    assert said.endswith("(x0=0.1, r=0, b=1, s=0, w=1)")
 
 
-def test_a_stiff_problem_ends_in_a_sentence():
-    mild = run(Growth, [0.0, 1.0], tolerance=1e-8, x0=0.0, s=1e3).states[0, 1, 0]
-    assert mild == pytest.approx((1e6 * np.cos(1) + 1e3 * np.sin(1)) / (1e6 + 1), abs=1e-7)
+def tracking(t, s):
+    """Return the solution of x' = -s (x - cos t), x(0) = 0."""
+    return (s * s * np.cos(t) + s * np.sin(t) - s * s * np.exp(-s * t)) / (s * s + 1)
+
+
+def test_a_stiff_problem_is_given_to_the_stiff_method():
+    mild, stiff = wb.simulate(Growth, [0.0, 1.0], parameters={"x0": 0.0, "s": 10.0}), {"x0": 0.0, "s": 1e6}
+    assert mild.attrs["solver"] == "Tsit5"
+    assert float(mild.x[1]) == pytest.approx(tracking(1.0, 10.0), abs=1e-5)
+    times = np.array([0.0, 1e-7, 1e-6, 1.0, 20.0, 1000.0])
+    made = wb.simulate(Growth, times, parameters=stiff)
+    assert made.attrs["solver"] == "Rodas5P"
+    np.testing.assert_allclose(made.x, tracking(times, 1e6), atol=1e-5)
+    both = wb.simulate(Growth, times, parameters={"x0": 0.0, "s": np.array([0.1, 1e6, 1e5])})
+    assert both.attrs["solver"] == "Tsit5 (1 member), Rodas5P (2 members)"
+    np.testing.assert_allclose(both.x, np.stack([tracking(times, s) for s in (0.1, 1e6, 1e5)]), atol=1e-5)
+
+
+def test_too_many_steps_end_in_a_sentence():
     began = time.perf_counter()
     assert run(Growth, [0.0, 1e3], x0=0.0, s=1e7).log[0, 0, 0] == TOO_LONG
     with pytest.raises(SolveError) as error:
-        wb.simulate(Growth, [0.0, 1e3], parameters={"x0": 0.0, "s": 1e7})
-    assert time.perf_counter() - began < 5.0
-    assert "Growth: the solver stopped at t = 0.0" in str(error.value)
-    assert "s after it took 20050 steps, so the equations look stiff for an explicit method there" in str(error.value)
+        wb.simulate(Growth, [0.0, 1e6], parameters={"x0": 0.0, "s": 1.0})
+    assert time.perf_counter() - began < 20.0
+    assert "after it took 50050 steps; try a shorter span, wider tolerances (rtol, atol)" in str(error.value)
+
+
+def test_the_tolerance_chooses_the_explicit_method():
+    assert method_of(at(Growth, 1e-6)) is TSIT5
+    assert method_of(at(Growth, 1e-9)) is DOP853
 
 
 @pytest.mark.parametrize("value", [1e308, 1e200])

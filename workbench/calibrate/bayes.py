@@ -63,7 +63,7 @@ def _solve(problem: Problem, theta: Any) -> Any:
     """Return the outputs at every row of the data (rows, outputs)."""
     model, s = problem.model, problem.schedule
     solve = Solve(
-        source(model, sensitivities=True, stiff=problem.stiff),
+        source(model, problem.method, sensitivities=True),
         estimated=model.theta_layout.columns(model.estimated),
         outputs=model.output_layout.size,
         tolerances=(model.rtol, model.atol),

@@ -34,8 +34,8 @@ def theta_of(problem: Problem, variables: Mapping[str, Array]) -> Array:
 def solve_data(problem: Problem, variables: Mapping[str, Array]) -> Solutions:
     """Return the solutions of every draw at the rows of the data."""
     theta = theta_of(problem, variables)
-    times, stiff = problem.observations.time, problem.stiff
-    return solve(problem.model, theta, problem.schedule, rows=problem.rows, times=times, stiff=stiff)
+    times, method = problem.observations.time, problem.method
+    return solve(problem.model, theta, problem.schedule, rows=problem.rows, times=times, method=method)
 
 
 def noise_arguments(model: Model, name: str, variables: Mapping[str, Any]) -> dict[str, Array]:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from workbench.base.errors import DataError, DeclarationError, ParameterError, unknown
 from workbench.declare.model import Model, as_model
 from workbench.declare.quantity import Parameter
-from workbench.simulate.kernel import count_stiff
+from workbench.simulate.kernel import count_stiff, method_of
+from workbench.simulate.methods.rodas5p import RODAS5P
+from workbench.simulate.methods.tableau import Method
 from workbench.simulate.scenario import Schedule, build_schedule
 from workbench.sync.observations import Observations, observe, spans
 
@@ -58,8 +60,8 @@ class Problem:
         return {name: np.flatnonzero(~np.isnan(v)) for name, v in self.observations.values.items()}
 
     @cached_property
-    def stiff(self) -> bool:
-        """Whether a stiff method solves the equations: where they are stiff for a quarter of 32 draws of the prior.
+    def method(self) -> Method | None:
+        """What solves the equations: a stiff method where they are stiff for a quarter of 32 draws of the prior.
 
         The method must not change from one draw to the next, or the density would jump; and any method can solve the
         rest, if slowly.
@@ -69,7 +71,8 @@ class Problem:
             for member, mass in enumerate(rng.uniform(0.005, 0.995, 32)):
                 theta[member, :, place] = _typical(self.model.theta[name], mass)
         times = self.observations.time
-        return count_stiff(self.model, theta, self.schedule, rows=self.rows, times=times) >= 8
+        stiff = count_stiff(self.model, theta, self.schedule, rows=self.rows, times=times)
+        return RODAS5P if stiff >= 8 else method_of(self.model)
 
 
 def _typical(quantity: Parameter, mass: float) -> float:

@@ -55,25 +55,23 @@ class Solutions:
     methods: dict[str, int]
 
 
-def method_of(model: Model, *, stiff: bool) -> Method | None:
-    """Return the method for a model: for stiff equations Rodas5P, else the explicit one for its tolerance."""
+def method_of(model: Model) -> Method | None:
+    """Return the explicit method for a model's tolerance, None for a model that is not integrated."""
     if "rhs" not in model._methods:
         return None
-    if stiff:
-        return RODAS5P
     tightest = min([model.rtol, *(s.rtol for s in model.states.values() if s.rtol is not None)])
     return DOP853 if tightest <= TIGHT else TSIT5
 
 
-def source(model: Model, *, sensitivities: bool, stiff: bool = False) -> str:
+def source(model: Model, method: Method | None, *, sensitivities: bool) -> str:
     """Return the source of the model's kernel (traced at the first use, kept with the instance)."""
     kept = vars(model).setdefault("_kernels", {})
-    kind = (sensitivities, stiff)
+    kind = (method.name if method else "", sensitivities)
     with _LOCK:
         if kind not in kept:
             if "trace" not in kept:
                 kept["trace"] = trace(model)
-            kept[kind] = emit(kept["trace"], method_of(model, stiff=stiff), sensitivities=sensitivities)
+            kept[kind] = emit(kept["trace"], method, sensitivities=sensitivities)
     return kept[kind]
 
 
@@ -102,7 +100,7 @@ def solve(
     rows: NDArray[np.int64],
     times: Array,
     override: Array | None = None,
-    stiff: bool | None = None,
+    method: Method | None = None,
 ) -> Solutions:
     """Solve every member and unit at the given times.
 
@@ -120,27 +118,28 @@ def solve(
         (rows,) times asked for, increasing within a unit, not before its clock starts.
     override
         (members, units, states) starts; NaN keeps the declared one.
-    stiff
-        Whether the equations are stiff. None: members whose steps stability alone holds short, a thousand times, are
-        solved again by the stiff method.
+    method
+        What solves the equations. None: the explicit method for the tolerance; members whose steps stability alone
+        holds short, a thousand times, are solved again by Rodas5P.
     """
     if override is None:
         override = np.full((*theta.shape[:2], model.state_layout.size), np.nan)
     problem = (schedule, rows, times)
-    watchful = stiff is None and "rhs" in model._methods
-    made = _run(model, theta, override, problem, stiff=bool(stiff), patience=PATIENCE if watchful else 0)
+    first = method or method_of(model)
+    made = _run(model, theta, override, problem, method=first, patience=0 if method else PATIENCE)
     again = np.flatnonzero((made.log[..., 0] == STIFF).any(axis=1))
     if again.size == 0:
         return made
-    other = _run(model, theta[again], override[again], problem, stiff=True, patience=0)
+    if schedule.shock is not None:
+        problem = (replace(schedule, shock=schedule.shock[again]), rows, times)
+    other = _run(model, theta[again], override[again], problem, method=RODAS5P, patience=0)
     made.states[again], made.outputs[again], made.log[again] = other.states, other.outputs, other.log
     wide = max(made.happened.shape[2], other.happened.shape[2])
     happened = np.full((*made.happened.shape[:2], wide, 2), np.nan)
     happened[:, :, : made.happened.shape[2]] = made.happened
     happened[again] = np.nan
     happened[again, :, : other.happened.shape[2]] = other.happened
-    (first, count), (second, more) = *made.methods.items(), *other.methods.items()
-    shares = {first: count - more, second: more}
+    shares = {**{name: len(theta) - again.size for name in made.methods}, **other.methods}
     return replace(made, happened=happened, methods={name: share for name, share in shares.items() if share})
 
 
@@ -149,12 +148,18 @@ def count_stiff(model: Model, theta: Array, schedule: Schedule, *, rows: NDArray
     if "rhs" not in model._methods:
         return 0
     override = np.full((*theta.shape[:2], model.state_layout.size), np.nan)
-    made = _run(model, theta, override, (schedule, rows, times), stiff=False, patience=PATIENCE // 5)
+    made = _run(model, theta, override, (schedule, rows, times), method=method_of(model), patience=PATIENCE // 5)
     return int((made.log[..., 0] == STIFF).any(axis=1).sum())
 
 
 def _run(
-    model: Model, theta: Array, override: Array, problem: tuple[Schedule, Any, Array], *, stiff: bool, patience: int
+    model: Model,
+    theta: Array,
+    override: Array,
+    problem: tuple[Schedule, Any, Array],
+    *,
+    method: Method | None,
+    patience: int,
 ) -> Solutions:
     """Solve by one method; where more events happened than there is room for, once more with room."""
     schedule, rows, times = problem
@@ -165,7 +170,7 @@ def _run(
     shock = schedule.shock if schedule.shock is not None else np.zeros(1)
     values = (np.ascontiguousarray(theta), np.ascontiguousarray(override), *schedule_arguments(schedule, rows, times))
     settings = (model.rtol, model.atol, longest_run(schedule), members, patience, int(schedule.shock is not None))
-    run = cache.load(source(model, sensitivities=False, stiff=stiff)).run.ctypes
+    run = cache.load(source(model, method, sensitivities=False)).run.ctypes
     room = 8 if model.thresholds else 0
     while True:
         happened = np.full((members, units, room, 2), np.nan)
@@ -179,7 +184,6 @@ def _run(
         if most <= room:
             break
         room = most
-    method = method_of(model, stiff=stiff)
     return Solutions(states, outputs, log, happened[:, :, :most], {method.name if method else "steps": members})
 
 

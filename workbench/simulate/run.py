@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,14 @@ def attributes(model: Model, theta: Members, made: Solutions) -> dict[str, Any]:
         "Conventions": "CF-1.11",
         "model": model.name,
         "parameters": json.dumps(values),
-        "solver": ", ".join(made.methods),
+        "solver": _solver(made.methods),
         "rtol": model.rtol,
         "atol": model.atol,
     }
+
+
+def _solver(methods: Mapping[str, int]) -> str:
+    """Return the methods' names, with their members where several methods solved some."""
+    if len(methods) == 1:
+        return next(iter(methods))
+    return ", ".join(f"{name} ({count} member{'s' if count > 1 else ''})" for name, count in methods.items())

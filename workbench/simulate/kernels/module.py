@@ -68,14 +68,17 @@ def _solver(traced: Trace, method: Method, sizes: dict, *, sensitivities: bool) 
         full = band == (n - 1, n - 1)
         wide = 2 * band[0] + band[1] + 1
         matrix = n * n if full else n * wide
-        sizes |= {"SLOPE": place, "DRIFT": place + n, "SPARE": 2 * n, "PIVOT": place + 2 * n, "MATRIX": place + 3 * n}
-        sizes |= {"LU": place + 3 * n + matrix, "BEND": place + 3 * n + 2 * matrix}
+        sizes |= {"SLOPE": place, "DRIFT": place + n, "SPARE": 2 * n, "PIVOT": place + 2 * n, "DOUBT": place + 3 * n}
+        place += 4 * n
+        sizes |= {"MATRIX": place, "LU": place + matrix, "BEND": place + 2 * matrix}
         sizes |= {"LOWER": band[0], "UPPER": band[1], "WIDE": wide}
-        place = sizes["BEND"] + (bends + row if sensitivities else 0)
+        place = sizes["BEND"] + (max(bends + row, sizes["J"]) if sensitivities else 0)
+        features.add("doubtful")
         parts += made + rosenbrock.functions(method, band=None if full else band, sensitivities=sensitivities)
+    sizes |= {"EVENTS": len(traced.model.thresholds)}
     if traced.model.thresholds:
         made, room = events.functions(traced, sensitivities=sensitivities)
-        sizes |= {"EVENT": place, "EVENTS": len(traced.model.thresholds), "MOST_EVENTS": MOST_EVENTS}
+        sizes |= {"EVENT": place, "MOST_EVENTS": MOST_EVENTS}
         place += room
         parts += [*made, events.SEARCH]
         features.add("events")

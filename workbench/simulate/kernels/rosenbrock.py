@@ -54,6 +54,9 @@ def functions(method: Rosenbrock, *, band: tuple[int, int] | None, sensitivities
         function("arrive", PLACE, arrive),
         function("advance", PLACE, [*advance, f"arrive({PLACE})"]),
     ]
+    made.append(
+        function("doubtful", f"{PLACE.removesuffix(', W')}, rtol, atol, W".replace("t, p", "t, h, p"), _doubt(method))
+    )
     if sensitivities:
         made.append(function("follow", f"t, h, {_HERE}", _follow(method)))
     return made
@@ -102,6 +105,22 @@ def _follow(method: Rosenbrock) -> list[str]:
         lines.append(f"substitute_columns(W, {into})")
     scaled, total = weighted(method.weights, "load(W, S + {k} * R + i)", "")
     return [*lines, *scaled, *sweep("S + R", total.replace("{base}", base))]
+
+
+def _doubt(method: Rosenbrock) -> list[str]:
+    """Return the lines that estimate the interpolant's error in the middle of the step, squared and relative.
+
+    In long steps of very stiff equations the interpolant can be far off although the step is right. Its residual there,
+    divided by 1 / (h gamma) - J, is close to its error (a residual was first controlled so by Steinebach's Rodas5Pr).
+    """
+    total = "0.0"
+    for k, stage in enumerate(method.dense):
+        slope = sum(power * 0.5 ** (power - 1) * c for power, c in enumerate(stage, start=1))
+        total = f"fma({slope!r}, W[{2 + k} * N + i], {total})"
+    lines = ["interpolate(0.5, h, W)", f"rhs(t + 0.5 * h, {_HERE}, DENSE, DOUBT, BEND)", "for i in range(N):"]
+    lines += [f"    W[DOUBT + i] -= {total} / h", "substitute(W, DOUBT)", "total = 0.0", "for i in range(N):"]
+    lines += ["    ratio = W[DOUBT + i] / scale(i, max(abs(W[i]), abs(W[N + i])), rtol, atol)"]
+    return [*lines, "    total += ratio * ratio", "return total / N"]
 
 
 def _error(method: Rosenbrock) -> list[str]:

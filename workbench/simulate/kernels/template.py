@@ -122,6 +122,12 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
                 continue
             grown = trial * min(10.0, max(0.2, 0.9 * wrong ** (-0.5 / ORDER))) if wrong > 0.0 else 10.0 * trial
             reached = end if reaches else t + trial
+            if (r < last and times[r] < reached) or EVENTS > 0:  #: doubtful
+                doubt = doubtful(t, trial, p, begin, level, slope, j, rtol, atol, W)  #: doubtful
+                if not doubt <= 4.0:  #: doubtful
+                    rejected += 1  #: doubtful
+                    h = 0.2 * trial if doubt > 1e6 else trial * 0.9 * (0.25 * doubt) ** (-0.5 / ORDER)  #: doubtful
+                    continue  #: doubtful
             struck, place = crossing(t, trial, p, begin, level, slope, j, W)  #: events
             if struck >= 0:  #: events
                 gap, trial = trial, place * trial  #: events

@@ -1,0 +1,1 @@
+"""Benchmarks of the engine: solvers, ensembles and gradients beside their peers."""

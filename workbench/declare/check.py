@@ -48,7 +48,8 @@ def _check_by_trace(model: "Model") -> set[str]:
             "Python's if, and, or, min or max, and functions of wb.math or pytensor.tensor instead of math and numpy"
         ) from error
     for method in made.equations:
-        differentiate(made, method)
+        if method not in model._graphs:
+            differentiate(made, method)
     every = [equation for equations in made.equations.values() for equation in equations]
     return {str(v.name) for v in ancestors(every) if v in {*made.theta, *made.inputs}}
 
@@ -84,6 +85,10 @@ def _check_outputs(model: "Model", outputs: Any, read: set[str]) -> None:
 
 def _check_steps(model: "Model", states: Any, read: set[str]) -> None:
     _check_result(model, "step", states, model.states, lambda name: units.parse(model.states[name].unit))
+
+
+def _check_residuals(model: "Model", residuals: Any, read: set[str]) -> None:
+    _check_result(model, "residual", residuals, model.states, None)  # compared with zero, in whatever unit
 
 
 def _check_events(model: "Model", events: Any, read: set[str]) -> None:
@@ -148,11 +153,11 @@ def _check_result(
     method: str,
     result: Any,
     wanted: Mapping[str, Any],
-    unit: Callable[[str], Any],
+    unit: Callable[[str], Any] | None,
     *,
     some: bool = False,
 ) -> None:
-    """Refuse a result that is not a dict of scalars with exactly the wanted names, in the wanted units."""
+    """Refuse a result that is not a dict of scalars with exactly the wanted names, in the wanted units (None: any)."""
     where = f"{model.name}.{method}"
     kind = {"observe": "output", "events": "event"}.get(method, "state")
     if not isinstance(result, Mapping):
@@ -162,7 +167,8 @@ def _check_result(
         if name not in wanted:
             raise DeclarationError(unknown(kind, str(name), wanted, where))
         if isinstance(value, Symbol):
-            balance(value, unit(name), f"{name!r} = {value.text}", f"{unit(name):~P}")
+            if unit is not None:
+                balance(value, unit(name), f"{name!r} = {value.text}", f"{unit(name):~P}")
         elif type(value).__module__.startswith("pytensor"):
             raise UsesPyTensor
         elif (
@@ -176,7 +182,7 @@ def _check_result(
             )
     missing = [name for name in wanted if name not in result]
     if missing and not some:
-        what = "derivative of state" if method == "rhs" else kind
+        what = {"rhs": "derivative of state", "residual": "residual of state"}.get(method, kind)
         raise DeclarationError(
             f"{where}: got no {what} {missing[0]!r}; expected one for each of {', '.join(map(repr, wanted))}"
         )
@@ -208,6 +214,7 @@ _CHECKS = {
     "start": _check_starts,
     "rhs": _check_rates,
     "step": _check_steps,
+    "residual": _check_residuals,
     "observe": _check_outputs,
     "events": _check_events,
     "reset": _check_resets,

@@ -19,7 +19,7 @@ from workbench.declare.names import Context, Names
 if TYPE_CHECKING:
     from workbench.declare.model import Model
 
-_KINDS = "workbench.declare.ode"  # home of the methods that a model inherits
+_KINDS = ("workbench.declare.ode", "workbench.declare.static")  # homes of the methods that a model inherits
 _LONGEST = 2000  # characters, above which a hash stands for a formula: text of shared parts doubles with each use
 _SIGNS = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "remainder": "%", "less": "<",
@@ -95,7 +95,7 @@ def formulas(model: "Model", method: str) -> dict[str, str] | str:
 def source(model: "Model", method: str) -> str | None:
     """Return a method of the model's own as it was written, None where there is none or Python keeps no text."""
     function = getattr(type(model), method)
-    if function.__module__ == _KINDS:
+    if function.__module__ in _KINDS:
         return None
     try:
         return textwrap.dedent(inspect.getsource(function))

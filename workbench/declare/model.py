@@ -48,7 +48,8 @@ class ModelType(type):
             made.__doc__ = docstring(made, body.get("__doc__"))
         made = dataclasses.dataclass(frozen=True, repr=False)(made)  # type: ignore[arg-type, assignment]
         required = [f for f in dataclasses.fields(made) if f.default is f.default_factory is dataclasses.MISSING]
-        whole = any(made._main in vars(base) for base in made.__mro__ if "_main" not in vars(base))
+        mains = made._main.split()
+        whole = any(m in vars(base) for base in made.__mro__ if "_main" not in vars(base) for m in mains)
         if whole and not required:
             made()
         return made
@@ -75,7 +76,9 @@ class Model(metaclass=ModelType):
     atol: ClassVar[float] = 1e-9
     _quantities: ClassVar[Mapping[str, Quantity]]
     _methods: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # the equations of this kind, with their arguments
-    _main: ClassVar[str] = ""  # the method that makes a subclass whole
+    _main: ClassVar[str] = ""  # the methods of which any makes a subclass whole
+    _graphs: ClassVar[tuple[str, ...]] = ()  # the equations that need no scalar form
+    _timeless: ClassVar[bool] = False  # whether times may be plain numbers of cases
 
     def coords(self) -> Mapping[str, Any]:
         """Return the labels of each dim of vector quantities; by default 0, 1, ... up to the field of that name."""
@@ -97,7 +100,7 @@ class Model(metaclass=ModelType):
         if not isinstance(getattr(cls, "time_unit", None), str):
             raise DeclarationError(f"{cls.__name__}: got no time_unit; expected one such as time_unit = 'h'")
         try:
-            units.factor(cls.time_unit, "s")
+            units.factor(cls.time_unit, units.DIMENSIONLESS if cls._timeless and cls.time_unit == "1" else "s")
         except UnitError as error:
             raise DeclarationError(f"{cls.__name__}.time_unit: {error}") from None
         for name in ("rtol", "atol"):

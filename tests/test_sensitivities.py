@@ -44,7 +44,7 @@ class Problem:
         return storage[0][0], storage[1][0]
 
 
-def problem(model, *units, times, inputs=None, tolerance=1e-8) -> Problem:
+def problem(model, *units, times, inputs=None, tolerance=1e-8, method=None) -> Problem:
     """Return the operation for units given by their parameters, all read at the same times."""
     model, count = at(model, tolerance), len(units)
     theta = np.array([[unit[name] for name in model.theta] for unit in units])
@@ -53,7 +53,7 @@ def problem(model, *units, times, inputs=None, tolerance=1e-8) -> Problem:
     clock = Clock.of(times, model.time_unit)
     schedule = build_schedule(model, inputs, units=labels, begin=ends[0], end=ends[1], clock=clock)
     op = Solve(
-        source(model, method_of(model), sensitivities=True),
+        source(model, method or method_of(model), sensitivities=True),
         estimated=[list(model.theta).index(name) for name in model.estimated],
         outputs=len(model.outputs),
         tolerances=(model.rtol, model.atol),

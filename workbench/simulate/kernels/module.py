@@ -72,7 +72,8 @@ def _solver(traced: Trace, method: Method, sizes: dict, *, sensitivities: bool) 
         place += 4 * n
         sizes |= {"MATRIX": place, "LU": place + matrix, "BEND": place + 2 * matrix}
         sizes |= {"LOWER": band[0], "UPPER": band[1], "WIDE": wide}
-        place = sizes["BEND"] + (max(bends + row, sizes["J"]) if sensitivities else 0)
+        sizes["ASIDE"] = sizes["BEND"] + (bends + row if sensitivities else 0)
+        place = sizes["ASIDE"] + sizes["J"]
         features.add("doubtful")
         parts += made + rosenbrock.functions(method, band=None if full else band, sensitivities=sensitivities)
     sizes |= {"EVENTS": len(traced.model.thresholds)}

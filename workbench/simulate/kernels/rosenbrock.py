@@ -55,7 +55,7 @@ def functions(method: Rosenbrock, *, band: tuple[int, int] | None, sensitivities
         function("advance", PLACE, [*advance, f"arrive({PLACE})"]),
     ]
     made.append(
-        function("doubtful", f"{PLACE.removesuffix(', W')}, rtol, atol, W".replace("t, p", "t, h, p"), _doubt(method))
+        function("doubtful", "t, h, p, begin, level, slope, j, rtol, atol, W", _doubt(method))
     )
     if sensitivities:
         made.append(function("follow", f"t, h, {_HERE}", _follow(method)))
@@ -117,7 +117,7 @@ def _doubt(method: Rosenbrock) -> list[str]:
     for k, stage in enumerate(method.dense):
         slope = sum(power * 0.5 ** (power - 1) * c for power, c in enumerate(stage, start=1))
         total = f"fma({slope!r}, W[{2 + k} * N + i], {total})"
-    lines = ["interpolate(0.5, h, W)", f"rhs(t + 0.5 * h, {_HERE}, DENSE, DOUBT, BEND)", "for i in range(N):"]
+    lines = ["interpolate(0.5, h, W)", f"rhs(t + 0.5 * h, {_HERE}, DENSE, DOUBT, ASIDE)", "for i in range(N):"]
     lines += [f"    W[DOUBT + i] -= {total} / h", "substitute(W, DOUBT)", "total = 0.0", "for i in range(N):"]
     lines += ["    ratio = W[DOUBT + i] / scale(i, max(abs(W[i]), abs(W[N + i])), rtol, atol)"]
     return [*lines, "    total += ratio * ratio", "return total / N"]

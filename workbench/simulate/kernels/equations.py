@@ -30,8 +30,8 @@ def plain(traced: Trace) -> list[str]:
 
 
 def advances(traced: Trace) -> str:
-    """Return the method that moves the states: "rhs", or "step" of a map."""
-    return "rhs" if "rhs" in traced.equations else "step"
+    """Return the method that moves the states: "rhs", "step" of a map, or "residual" of a static model."""
+    return next(method for method in ("rhs", "step", "residual") if method in traced.equations)
 
 
 def _values(n: int) -> list[str]:

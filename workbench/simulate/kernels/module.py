@@ -1,7 +1,7 @@
 """Puts a kernel together: a model's equations, a method, and the loops around them, as the source of one module."""
 
 from workbench.declare.trace import Trace
-from workbench.simulate.kernels import equations, events, explicit, rosenbrock
+from workbench.simulate.kernels import equations, events, explicit, newton, rosenbrock
 from workbench.simulate.kernels.template import (
     FIRST_STEP,
     HEADER,
@@ -24,6 +24,8 @@ def emit(traced: Trace, method: Method | None, *, sensitivities: bool) -> str:
     With `sensitivities`, `run` also returns the derivatives of the outputs by the estimated parameters: the exact
     derivatives of the discrete solution at fixed step sizes. A map has no method.
     """
+    if "residual" in traced.equations:
+        return newton.emit(traced, sensitivities=sensitivities)
     columns = equations.estimated(traced) if sensitivities else 0
     row = traced.model.state_layout.size * -(-columns // WIDTH) * WIDTH
     made, entries = equations.differentiated(traced) if sensitivities else (equations.plain(traced), 0)

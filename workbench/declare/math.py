@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from workbench.base import units
-from workbench.declare.probe import Symbol, balance, pure
+from workbench.declare.probe import Symbol, UsesPyTensor, balance, pure
 
 _PURE = "exp expm1 log log1p log2 log10 sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh".split()
 _KEEP = "absolute floor ceil".split()
@@ -148,6 +148,47 @@ def dot(a: Any, b: Any) -> Any:
 
         return pt.dot(a, b)
     return np.dot(a, b)
+
+
+def eigh(stiffness: Any, mass: Any = None) -> tuple[Any, Any]:
+    """Return eigenvalues and vectors of K v = lambda M v, such as the squared circular frequencies and modes of a frame.
+
+    Parameters
+    ----------
+    stiffness
+        K, symmetric (n, n): a matrix of numbers, a PyTensor matrix, or a list of rows of symbols and numbers.
+    mass
+        M, symmetric and positive definite (n, n), likewise; None: the unit matrix.
+
+    Returns
+    -------
+    values
+        (n,) increasing, in units of K over those of M (not checked).
+    vectors
+        (n, n) one in each column, with V^T M V = 1; of each, the first entry at least half as large as its largest is
+        positive.
+
+    Raises
+    ------
+    DeclarationError
+        If shapes do not fit.
+    ValueError
+        If numbers are not symmetric, or M is not positive definite.
+    """
+    if _symbol(tuple(cell for rows in (stiffness, mass) for cell in _cells(rows))) is not None:
+        raise UsesPyTensor
+    from workbench.declare import eigen
+
+    return eigen.eigh(stiffness, mass)
+
+
+def eigenvalues(stiffness: Any, mass: Any = None) -> Any:
+    """Return the eigenvalues (n,), increasing, of K v = lambda M v; see `eigh`."""
+    return eigh(stiffness, mass)[0]
+
+
+def _cells(rows: Any) -> list[Any]:
+    return [cell for row in rows for cell in _cells(row)] if isinstance(rows, list | tuple) else [rows]
 
 
 pi = np.pi

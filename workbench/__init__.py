@@ -21,6 +21,7 @@ _HOMES = {
     "workbench.declare.compose": ("compose",),
     "workbench.declare.ode": ("Map", "Ode"),
     "workbench.declare.static": ("Static",),
+    "workbench.declare.simulator": ("Simulator",),
     "workbench.declare.quantity": ("Event", "Input", "Output", "Parameter", "State"),
     "workbench.simulate.run": ("simulate",),
     "workbench.calibrate.posterior": ("calibrate", "to_pymc"),

@@ -165,7 +165,7 @@ def _says(quantity: Quantity) -> str:
         case Parameter(prior=prior, value=value):
             return repr(prior) if value is None else f"{prior!r}, nominally {_short(value)}"
         case Input(kind="impulse", into=into):
-            return f"impulses into {into}"
+            return f"impulses into {into}" if into else "impulses"
         case Input(kind=kind):
             return {"linear": "linear between samples", "previous": "each value holds until the next"}[kind]
         case Event(direction=direction, ends=ends):

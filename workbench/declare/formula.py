@@ -75,6 +75,8 @@ def formulas(model: "Model", method: str) -> dict[str, str] | str:
     DeclarationError
         If it calls PyTensor and was typed where Python keeps no text.
     """
+    if method == "run":  # of a simulator
+        return _text_of(model, method, "a simulator whose text is not known; expected it in a file or a notebook")
     continuous = [name for name, quantity in model.inputs.items() if quantity.kind != "impulse"]
     context = Context(f"{model.name}.{method}", set())
     kinds = (("state", "x", model.states), ("input", "u", continuous), ("parameter", "p", model.parameters))
@@ -83,12 +85,15 @@ def formulas(model: "Model", method: str) -> dict[str, str] | str:
         made = model.start(p) if method == "start" else getattr(model, method)(_Formula("t"), x, u, p)
         return {name: _text(value) for name, value in flat(made).items()}
     except (TypeError, NotImplementedError):  # what PyTensor says to a formula
-        written = source(model, method)
+        refusal = "equations that call PyTensor and whose text is not known; expected the class in a file or a notebook"
+        return _text_of(model, method, f"{refusal}, or functions of wb.math")
+
+
+def _text_of(model: "Model", method: str, refusal: str) -> str:
+    """Return the text of a method without comments and layout."""
+    written = source(model, method)
     if written is None:
-        raise DeclarationError(
-            f"{model.name}.{method}: got equations that call PyTensor and whose text is not known; expected the class "
-            "in a file or a notebook, or functions of wb.math"
-        )
+        raise DeclarationError(f"{model.name}.{method}: got {refusal}")
     return ast.unparse(ast.parse(written))
 
 

@@ -115,13 +115,24 @@ class Model(metaclass=ModelType):
                     "prior implies; expected another name"
                 )
         for quantity in self.inputs.values():
-            if quantity.into is not None and quantity.into not in self.states:
-                raise DeclarationError(unknown("state", quantity.into, self.states, f"{cls.__name__}.{quantity.name}"))
+            if quantity.kind == "impulse":
+                self._check_into(quantity)
         for state in self.states.values():
             for what, value in (("start", state.start), ("noise", state.noise)):
                 if isinstance(value, str) and value not in self.parameters:
                     where = f"{cls.__name__}.{state.name}.{what}"
                     raise DeclarationError(unknown("parameter", value, self.parameters, where))
+
+    def _check_into(self, quantity: Input) -> None:
+        """Refuse an impulse into what is no state."""
+        where = f"{self.name}.{quantity.name}"
+        if quantity.into is None:
+            raise DeclarationError(
+                f"{where}: got kind='impulse' and into=None; expected into= naming a state for an impulse, and for an "
+                "impulse only"
+            )
+        if quantity.into not in self.states:
+            raise DeclarationError(unknown("state", quantity.into, self.states, where))
 
     @property
     def name(self) -> str:

@@ -180,10 +180,10 @@ class Input(Quantity):
     long_name: str = ""
 
     def check(self, where: str) -> None:
-        """Refuse an unknown kind, and an impulse that goes nowhere."""
+        """Refuse an unknown kind, and what goes into a state without being an impulse."""
         if self.kind not in KINDS:
             raise DeclarationError(unknown("kind", str(self.kind), KINDS, where))
-        if (self.kind == "impulse") != (self.into is not None):
+        if self.into is not None and self.kind != "impulse":
             raise DeclarationError(
                 f"{where}: got kind={self.kind!r} and into={self.into!r}; expected into= naming a state for an "
                 "impulse, and for an impulse only"

@@ -5,13 +5,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.declare.model import Model
+from workbench.declare.simulator import Simulator
 from workbench.declare.trace import trace
 from workbench.simulate.kernels import cache
 from workbench.simulate.kernels.module import emit
@@ -46,6 +47,8 @@ class Solutions:
         (members, units, most events, 2): time and number of each event, NaN where there were fewer.
     methods
         The methods that were used, and how many members each solved.
+    reasons
+        Why members and units failed, where the status does not say it (of simulators).
     """
 
     states: Array
@@ -53,6 +56,7 @@ class Solutions:
     log: Array
     happened: Array
     methods: dict[str, int]
+    reasons: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
 def method_of(model: Model) -> Method | None:
@@ -122,6 +126,10 @@ def solve(
         What solves the equations. None: the explicit method for the tolerance; members whose steps stability alone
         holds short, a thousand times, are solved again by Rodas5P.
     """
+    if isinstance(model, Simulator):
+        from workbench.simulate import blackbox
+
+        return blackbox.solve(model, theta, schedule, rows=rows, times=times)
     if override is None:
         override = np.full((*theta.shape[:2], model.state_layout.size), np.nan)
     problem = (schedule, rows, times)

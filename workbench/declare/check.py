@@ -62,7 +62,7 @@ def _run(model: "Model", method: str, read: set[str]) -> Any:
 
     p = Names("parameter", symbols(model.parameters, "p"), context)
     if method == "start":
-        return model.start(p)
+        return getattr(model, method)(p)
     continuous = {n: q for n, q in model.inputs.items() if q.kind != "impulse"}
     t = Symbol(units.parse(model.time_unit), "t", context)
     x = Names("state", symbols(model.states, "x"), context)

@@ -82,7 +82,7 @@ def formulas(model: "Model", method: str) -> dict[str, str] | str:
     kinds = (("state", "x", model.states), ("input", "u", continuous), ("parameter", "p", model.parameters))
     x, u, p = (Names(kind, {n: _Formula(f"{letter}.{n}") for n in names}, context) for kind, letter, names in kinds)
     try:
-        made = model.start(p) if method == "start" else getattr(model, method)(_Formula("t"), x, u, p)
+        made = getattr(model, method)(p) if method == "start" else getattr(model, method)(_Formula("t"), x, u, p)
         return {name: _text(value) for name, value in flat(made).items()}
     except (TypeError, NotImplementedError):  # what PyTensor says to a formula
         refusal = "equations that call PyTensor and whose text is not known; expected the class in a file or a notebook"

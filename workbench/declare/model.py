@@ -108,11 +108,12 @@ class Model(metaclass=ModelType):
             if not isinstance(tolerance, int | float) or not 0 < tolerance < 1:
                 raise DeclarationError(f"{cls.__name__}.{name}: got {tolerance!r}; expected a number between 0 and 1")
         implied = [*self.start_parameters, *self.process_parameters, *self.noise_parameters]
+        implied += [f"{event}_time" for event in self.thresholds]
         for name in implied:
             if name in cls.quantities:
                 raise DeclarationError(
-                    f"{cls.__name__}: got a quantity named {name!r}, the name of a posterior that a start or a noise "
-                    "prior implies; expected another name"
+                    f"{cls.__name__}: got a quantity named {name!r}, the name of a result that a start, a noise or "
+                    "an event implies; expected another name"
                 )
         for quantity in self.inputs.values():
             if quantity.kind == "impulse":

@@ -49,12 +49,24 @@ class Ode(Dynamic):
         Unit of `t`, of every rate and of numeric `time` coordinates.
     rtol, atol
         Relative and absolute tolerance of the solver, the latter in each state's own unit; a state may have its own.
+    noise_step
+        Longest step of process noise in the time unit; by default a 200th of the run, and a quarter of the time between
+        two outputs.
     """
+
+    noise_step: ClassVar[float | None] = None
 
     _methods: ClassVar = {
         "start": ("p",), "rhs": EQUATIONS, "observe": EQUATIONS, "events": EQUATIONS, "reset": EQUATIONS,
     }  # fmt: skip
     _main: ClassVar[str] = "rhs"
+
+    def _check_names(self) -> None:
+        super()._check_names()
+        if self.noise_step is not None and not 0 < self.noise_step < float("inf"):
+            raise DeclarationError(
+                f"{self.name}.noise_step: got {self.noise_step!r}; expected a positive number of {self.time_unit}"
+            )
 
     def rhs(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
         """Return the derivative of each state, per time unit."""

@@ -51,14 +51,16 @@ def trace(model: Model) -> Trace:
         context = Context(f"{model.name}.{method}", set())
         kinds = (("state", x), ("input", u), ("parameter", declared))
         names = [Names(kind, values, context) for kind, values in kinds]
-        return model.start(names[2]) if method == "start" else getattr(model, method)(t, *names)
+        return getattr(model, method)(names[2]) if method == "start" else getattr(model, method)(t, *names)
 
-    equations, resets = dict[str, list[Variable]](), ()
+    equations, resets = dict[str, list[Variable]](), tuple[tuple[str, str], ...]()
     for method in model._methods:
         made = run(method)
         if method == "start":
             made = {n: made[n] if n in made else _start(model, n, p) for n in model.states}
-        wanted = {"observe": model.outputs, "events": model.thresholds}.get(method, model.states)
+        wanted: Mapping[str, Any] = model.states
+        if method in ("observe", "events"):
+            wanted = model.outputs if method == "observe" else model.thresholds
         if method == "reset":
             resets = tuple((event, state) for event, states in made.items() for state in states)
             made, wanted = flat(made), {f"{event}.{state}": model.states[state] for event, state in resets}
@@ -133,14 +135,20 @@ def time_slope(traced: Trace, method: str) -> Program:
     return along(made, {0: 1.0, **moving}, f"{traced.model.name}.{method}")
 
 
-def bending(traced: Trace, method: str) -> Differentiated:
-    """Return derivatives of the results' slopes along a direction: w0, w1, ... for the states, `tau` for the time.
+def flow_slope(traced: Trace, method: str) -> Program:
+    """Return the slopes of the results along a direction: w0, w1, ... for the states, `tau` for the time.
 
-    The rows are J w + (df/dt) tau, where inputs move with the time by their slopes r0, r1, ... times tau.
+    They are J w + (df/dt) tau, where inputs move with the time by their slopes r0, r1, ... times tau.
     """
     made, names, where = program(traced, method), input_names(traced.model), f"{traced.model.name}.{method}"
     directions: dict[int, str | float] = {0: "tau"}
     for k, name in enumerate(names):
         if name[0] in "xu" and name != "tau":
             directions[k] = ("w" if name[0] == "x" else "r") + name[1:]
-    return jacobian(along(made, directions, where), columns_of(traced.model), where)
+    return along(made, directions, where)
+
+
+def bending(traced: Trace, method: str) -> Differentiated:
+    """Return the results' slopes along a direction (see `flow_slope`) with their derivatives."""
+    where = f"{traced.model.name}.{method}"
+    return jacobian(flow_slope(traced, method), columns_of(traced.model), where)

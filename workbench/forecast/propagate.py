@@ -15,7 +15,7 @@ from workbench.calibrate.predict import noise_arguments
 from workbench.calibrate.problem import Problem
 from workbench.simulate.kernel import solve
 from workbench.simulate.members import gather
-from workbench.simulate.run import as_dataset, attributes, refuse_failures
+from workbench.simulate.results import as_dataset, attributes, refuse_failures
 from workbench.simulate.scenario import build_schedule
 from workbench.sync.observations import spans
 

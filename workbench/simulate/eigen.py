@@ -1,14 +1,14 @@
 """Eigenproblems in Numba, so that graphs that hold them are compiled whole; the operation is `declare.eigen.Eigen`."""
 
+import hashlib
+import inspect
 from typing import Any
 
 import numpy as np
 from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
-from workbench.declare.eigen import SKEW, Eigen
-
-VERSION = 1
+from workbench.declare.eigen import EQUAL, ROUNDING, SKEW, Eigen, EigenPull, pull
 
 
 def solve(stiffness: Any, mass: Any) -> tuple[Any, Any]:
@@ -51,6 +51,10 @@ def solve(stiffness: Any, mass: Any) -> tuple[Any, Any]:
     return values, vectors
 
 
+def _key(function: Any, *constants: float) -> str:
+    return hashlib.sha256(f"{inspect.getsource(function)}|{constants}".encode()).hexdigest()
+
+
 @register_funcify_and_cache_key(Eigen)
 def _eigen_in_numba(op: Eigen, node: Apply, **_: Any) -> tuple[Any, str]:
     inner = numba_njit(solve)
@@ -59,4 +63,15 @@ def _eigen_in_numba(op: Eigen, node: Apply, **_: Any) -> tuple[Any, str]:
     def eigen(stiffness, mass):  # type: ignore[no-untyped-def]
         return inner(stiffness.astype(np.float64), mass.astype(np.float64))
 
-    return eigen, f"workbench.eigen.{VERSION}"
+    return eigen, _key(solve, SKEW)
+
+
+@register_funcify_and_cache_key(EigenPull)
+def _pull_in_numba(op: EigenPull, node: Apply, **_: Any) -> tuple[Any, str]:
+    inner = numba_njit(pull)
+
+    @numba_njit
+    def contract(values, vectors, values_bar, vectors_bar):  # type: ignore[no-untyped-def]
+        return inner(values, np.ascontiguousarray(vectors), values_bar, np.ascontiguousarray(vectors_bar))
+
+    return contract, _key(pull, EQUAL, ROUNDING)

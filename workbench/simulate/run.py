@@ -1,32 +1,31 @@
 """`wb.simulate`: states and outputs of a model over time, for one set of parameters or for many draws."""
 
-import json
-import warnings
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from workbench.base.clock import Clock, check_times
-from workbench.base.errors import DataError, SolveError
-from workbench.base.schema import TIME, UNIT
-from workbench.declare.model import Model, as_model
-from workbench.simulate.kernel import SOLVED, STORM, TOO_LONG, TOO_SMALL, Solutions, solve
-from workbench.simulate.members import Members, gather
+from workbench.base.errors import DataError
+from workbench.declare.model import as_model
+from workbench.simulate import ensemble
+from workbench.simulate.kernel import solve
+from workbench.simulate.members import gather
+from workbench.simulate.results import as_dataset, attributes, refuse_failures
 from workbench.simulate.scenario import build_schedule, unit_labels
-
-_WHY = {
-    TOO_LONG: "took {steps} steps; try a shorter span, wider tolerances (rtol, atol) or other parameters",
-    TOO_SMALL: "needed steps too small to take: a state grows without bound, is no longer a number, or the Jacobian is "
-    "singular; check the equations and the parameters, and the tolerances of states much smaller than atol",
-    STORM: "met {events} events, the last ones without time between them: the events set each other off, or come ever "
-    "closer; give thresholds that reset and release some distance (hysteresis), or an event that ends the asset's life",
-}  # after "the solver stopped at t after it"
+from workbench.simulate.walk import shaken
 
 
 def simulate(
-    model: Any, times: Any, *, parameters: Any = None, inputs: Any = None, start: Any = None, seed: int | None = None
+    model: Any,
+    times: Any,
+    *,
+    parameters: Any = None,
+    inputs: Any = None,
+    start: Any = None,
+    seed: int | None = None,
+    store: str | Path | None = None,
 ) -> xr.Dataset:
     """Solve a model at the times asked for.
 
@@ -43,18 +42,23 @@ def simulate(
         Mapping from names to numbers or DataArrays over chain, draw, member, unit; a Dataset of draws; or a posterior.
         Names left out take their declared value, or the median of their prior.
     inputs
-        Mapping from an input's name to its series over its own time (see `workbench.simulate.scenario`).
+        Mapping from an input's name to its series over its own time (see `workbench.simulate.series`); a DataArray may
+        also be over a dim of draws, such as `member`.
     start
-        Mapping from states to starts that replace the declared ones.
+        Mapping from states to starts that replace the declared ones: numbers or DataArrays, as parameters.
     seed
         Seed of process noise; a model without any gives the same for every seed.
+    store
+        Path of a zarr folder, which must not exist: results are written there piece by piece, with no more than about
+        a hundred megabytes of them in memory, and read from there when they are looked at.
 
     Returns
     -------
     xarray.Dataset
-        States and outputs over the dims of the draws, `unit` where there are several, and `time`; units, long names,
-        the model's name and its parameters in the attributes. Where some of many members failed, they are NaN and
-        counted.
+        States and outputs over the dims of the draws, `unit` where there are several, and `time`; for each event
+        `<event>_time`, the times at which it happened (NaN beyond the last); units, long names, the model's name, its
+        parameters and the method that solved it in the attributes. Where some of many members failed, they are NaN and
+        counted. After an event that ends the asset's life, values are NaN.
 
     Raises
     ------
@@ -63,7 +67,16 @@ def simulate(
     SolveError
         If the equations could not be solved (for draws: for none of them).
     """
-    model = as_model(model)
+    given = {"parameters": parameters, "inputs": inputs, "start": start}
+    if store is not None:
+        return ensemble.stream(_simulate, as_model(model), times, given, seed=seed, store=Path(store))
+    return _simulate(as_model(model), times, given, seed=seed)
+
+
+def _simulate(model: Any, times: Any, given: dict[str, Any], *, seed: int | None, first: int = 0) -> xr.Dataset:
+    """Solve what is given; `first` is the number of the first of the members, of which each has noise of its own."""
+    given, dim = ensemble.inputs_over_draws(given)
+    parameters, inputs, start = given["parameters"], given["inputs"], given["start"]
     clock = Clock.of(times, model.time_unit)
     numbers = clock.numbers(times, "times")
     check_times(numbers, "times")
@@ -73,6 +86,7 @@ def simulate(
     count = theta.values.shape[1]
     ends = np.full(count, numbers[0]), np.full(count, numbers[-1])
     schedule = build_schedule(model, inputs, units=theta.units, begin=ends[0], end=ends[1], clock=clock)
+    schedule = shaken(model, schedule, theta.values, times=numbers, seed=seed, first=first)
     rows = np.arange(count + 1, dtype=np.int64) * numbers.size
     made = solve(model, theta.values, schedule, rows=rows, times=np.tile(numbers, count), override=override.values)
     failed = refuse_failures(model, made, theta)
@@ -80,63 +94,4 @@ def simulate(
     dataset.attrs |= attributes(model, theta, made)
     if failed:
         dataset.attrs["failed_members"] = failed
-    return dataset
-
-
-def refuse_failures(model: Model, made: Solutions, theta: Members) -> int:
-    """Return how many members failed; SolveError when all did, with where the first stopped and what to try."""
-    bad = made.log[..., 0] != SOLVED
-    failed = int(bad.any(axis=1).sum())
-    if not failed:
-        return 0
-    member, unit = np.argwhere(bad)[0]
-    status, reached, steps, rejected, events = made.log[member, unit]
-    where = f"{model.name}" + (f", unit {theta.units[unit]!r}" if theta.units else "")
-    values = ", ".join(f"{n}={v:.4g}" for n, v in zip(theta.names, theta.values[member, unit], strict=True))
-    why = _WHY[int(status)].format(steps=int(steps), rejected=int(rejected), events=int(events))
-    sentence = f"{where}: the solver stopped at t = {reached:.6g} {model.time_unit} after it {why} ({values})"
-    if failed == len(bad):
-        raise SolveError(sentence)
-    warnings.warn(f"{failed} of {len(bad)} members failed and are NaN; the first: {sentence}", stacklevel=3)
-    return failed
-
-
-def as_dataset(model: Model, made: Solutions, theta: Members, clock: Clock, numbers: Any) -> xr.Dataset:
-    """Return states and outputs over the dims of the draws, `unit` and `time`; every unit has the same times."""
-    labels = clock.labels(numbers)
-    dims = [*theta.index, *([UNIT] if theta.units else []), TIME]
-    shape = [*theta.shape, *([len(theta.units)] if theta.units else []), len(labels)]
-    columns = {n: made.states[..., k] for k, n in enumerate(model.states)}
-    columns |= {n: made.outputs[..., k] for k, n in enumerate(model.outputs)}
-    quantities = {**model.states, **model.outputs}
-    data = {n: (dims, c.reshape(shape), describe(quantities[n])) for n, c in columns.items()}
-    coords: dict[str, Any] = {**theta.index, TIME: (TIME, labels, clock.attributes)}
-    if theta.units:
-        coords[UNIT] = list(theta.units)
-    return xr.Dataset(data, coords)
-
-
-def describe(quantity: Any) -> dict[str, str]:
-    """Return the attributes of a quantity's results: units and long name."""
-    return {"units": quantity.unit, "long_name": quantity.long_name or quantity.name}
-
-
-def attributes(model: Model, theta: Members, made: Solutions) -> dict[str, Any]:
-    """Return the attributes that name the model, its parameters and the method."""
-    same = np.all(theta.values == theta.values[:1, :1], axis=(0, 1))
-    values = {n: float(theta.values[0, 0, k]) if same[k] else "varies" for k, n in enumerate(theta.names)}
-    return {
-        "Conventions": "CF-1.11",
-        "model": model.name,
-        "parameters": json.dumps(values),
-        "solver": _solver(made.methods),
-        "rtol": model.rtol,
-        "atol": model.atol,
-    }
-
-
-def _solver(methods: Mapping[str, int]) -> str:
-    """Return the methods' names, with their members where several methods solved some."""
-    if len(methods) == 1:
-        return next(iter(methods))
-    return ", ".join(f"{name} ({count} member{'s' if count > 1 else ''})" for name, count in methods.items())
+    return dataset if dim is None else dataset.rename(unit=dim)

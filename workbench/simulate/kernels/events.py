@@ -10,7 +10,7 @@ event at t*(theta), values x- before and x+ = R(x-) after it, sensitivities jump
 """
 
 from workbench.declare.derive import Differentiated
-from workbench.declare.trace import Trace, differentiate, program, time_slope
+from workbench.declare.trace import Trace, differentiate, flow_slope, program, time_slope
 from workbench.simulate.kernels.equations import estimated
 from workbench.simulate.kernels.lines import PLACE, compute, function
 
@@ -79,13 +79,22 @@ def struck_again(t, p, begin, level, slope, j, W):
     # another event that the present values crossed at the same time; -1 for none
     watch(t, p, begin, level, slope, j, W, 0, EVENT + EVENTS)
     for q in range(EVENTS):
-        if crosses(q, W[EVENT + q], W[EVENT + EVENTS + q]):
+        if abs(W[EVENT + q]) > FAINT and crosses(q, W[EVENT + q], W[EVENT + EVENTS + q]):
             W[EVENT + q] = 0.0
             return q
     for q in range(EVENTS):
-        if W[EVENT + q] != 0.0:
+        if abs(W[EVENT + q]) > FAINT:
             W[EVENT + q] = W[EVENT + EVENTS + q]
     return -1
+
+
+@inner
+def rearm(q, h, t, p, begin, level, slope, j, W):
+    # after an event its expression is zero but for rounding: where it moves says on which side it is
+    watch(t, p, begin, level, slope, j, W, 0, EVENT + EVENTS)
+    moves(t, p, begin, level, slope, j, W, EVENT + 2 * EVENTS)
+    here, speed = W[EVENT + EVENTS + q], W[EVENT + 2 * EVENTS + q]
+    W[EVENT + q] = math.copysign(FAINT, speed) if speed != 0.0 and abs(here) <= 1e-4 * abs(speed) * h else here
 
 
 @inner
@@ -122,9 +131,11 @@ def functions(traced: Trace, *, sensitivities: bool) -> tuple[list[str], int]:
         for k, event in enumerate(model.thresholds.values())
         for line in (f"if q == {k}:", f"    return {_CODES[event.direction]}")
     ]
+    rates = flow_slope(traced, "events")
     last = [str(k) for k, event in enumerate(model.thresholds.values()) if event.ends]
     made = [
-        function("watch", f"{PLACE}, a, e", compute(program(traced, "events"), [f"W[e + {k}]" for k in range(count)])),
+        function("watch", f"{PLACE}, a, e", compute(program(traced, "events"), _at("e", count))),
+        function("moves", f"{PLACE}, e", ["a = 0", "v = SLOPE", "tau = 1.0", *compute(rates, _at("e", count))]),
         function("direction", "q", [*ways, "return 0"]),
         function("ends", "q", [f"return {' or '.join(f'q == {k}' for k in last) or 'False'}"]),
         function("finish", f"r, last, {'Y, D' if sensitivities else 'X, Y'}", _FINISH[sensitivities].split("\n")),
@@ -135,6 +146,10 @@ def functions(traced: Trace, *, sensitivities: bool) -> tuple[list[str], int]:
     strike, room = _strike(traced, cells, sensitivities=sensitivities)
     made.append(function("strike", f"q, moving, {PLACE}", strike))
     return made, 3 * count + room
+
+
+def _at(place: str, count: int) -> list[str]:
+    return [f"W[{place} + {k}]" for k in range(count)]
 
 
 def _strike(traced: Trace, cells: list[tuple[int, int]], *, sensitivities: bool) -> tuple[list[str], int]:

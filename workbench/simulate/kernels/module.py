@@ -81,7 +81,7 @@ def _solver(traced: Trace, method: Method, sizes: dict, *, sensitivities: bool) 
     sizes |= {"EVENTS": len(traced.model.thresholds)}
     if traced.model.thresholds:
         made, room = events.functions(traced, sensitivities=sensitivities)
-        sizes |= {"EVENT": place, "MOST_EVENTS": MOST_EVENTS}
+        sizes |= {"EVENT": place, "MOST_EVENTS": MOST_EVENTS, "FAINT": 1e-300}
         place += room
         parts += [*made, events.SEARCH]
         features.add("events")

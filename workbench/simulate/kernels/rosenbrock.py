@@ -54,9 +54,7 @@ def functions(method: Rosenbrock, *, band: tuple[int, int] | None, sensitivities
         function("arrive", PLACE, arrive),
         function("advance", PLACE, [*advance, f"arrive({PLACE})"]),
     ]
-    made.append(
-        function("doubtful", "t, h, p, begin, level, slope, j, rtol, atol, W", _doubt(method))
-    )
+    made.append(function("doubtful", "t, h, p, begin, level, slope, j, rtol, atol, W", _doubt(method)))
     if sensitivities:
         made.append(function("follow", f"t, h, {_HERE}", _follow(method)))
     return made

@@ -90,6 +90,8 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
             note(happened, struck, t, happen)  #: events values
             arrive(t, p, begin, level, slope, j, W)  #: events
             strike(struck, 0.0, t, p, begin, level, slope, j, W)  #: events
+            arrive(t, p, begin, level, slope, j, W)  #: events
+            rearm(struck, h, t, p, begin, level, slope, j, W)  #: events
             if ends(struck) or happened > MOST_EVENTS:  #: events
                 settle(log, over(struck, happened), t, steps, rejected)  #: events
                 log[4] = happened  #: events
@@ -166,6 +168,7 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
                     finish(r, last, OUT)  #: events
                     return  #: events
                 arrive(t, p, begin, level, slope, j, W)  #: events
+                rearm(struck, gap, t, p, begin, level, slope, j, W)  #: events
                 struck = struck_again(t, p, begin, level, slope, j, W)  #: events
                 reaches = t >= end  #: events
             h = max(h, grown) if reaches else grown

@@ -72,7 +72,7 @@ def lower(inputs: Sequence[Variable], outputs: Sequence[Variable], names: Sequen
         return known[variable]
 
     for node in graph.toposort():
-        made = _apply(builder, node, [_constant_or(value, i) for i in node.inputs], where)
+        made = apply_node(builder, node, [_constant_or(value, i) for i in node.inputs], where)
         known.update(zip(node.outputs, made if isinstance(made, list) else [made], strict=True))
     flat = [ref for out in graph.outputs for ref in value(out).ravel()]
     return builder.program(flat)
@@ -98,7 +98,8 @@ def _constant_or(value: Callable[[Variable], np.ndarray], variable: Variable) ->
     return value(variable)
 
 
-def _apply(builder: Builder, node: Apply, inputs: list[Any], where: str) -> np.ndarray | list[np.ndarray]:
+def apply_node(builder: Builder, node: Apply, inputs: list[Any], where: str) -> np.ndarray | list[np.ndarray]:
+    """Return the results of a node as arrays of references and constants, its operations added to a builder."""
     match node.op:
         case Elemwise(scalar_op=ps.Cast()) if "float" in node.inputs[0].dtype and "float" not in node.outputs[0].dtype:
             raise DeclarationError(
@@ -150,12 +151,13 @@ def _chosen(indices: list[np.ndarray], pattern: Any) -> Any:
     return indices_from_subtensor([int(i[()]) for i in indices], pattern)
 
 
-def _scalar(builder: Builder, scalar: Any, arguments: Sequence[Ref], where: str) -> Ref:
+def scalar_value(builder: Builder, scalar: Any, arguments: Sequence[Ref], where: str) -> Ref:
+    """Return the value of one of PyTensor's scalar functions, its operations added to a builder."""
     if isinstance(scalar, ps.Composite):
         known: dict[Variable, Ref] = dict(zip(scalar.fgraph.inputs, arguments, strict=True))
         for node in scalar.fgraph.toposort():
             inner = [float(i.data) if isinstance(i, Constant) else known[i] for i in node.inputs]
-            known[node.outputs[0]] = _scalar(builder, node.op, inner, where)
+            known[node.outputs[0]] = scalar_value(builder, node.op, inner, where)
         return known[scalar.fgraph.outputs[0]]
     name = type(scalar).__name__
     if name in _SAME:
@@ -175,7 +177,7 @@ def _elementwise(builder: Builder, scalar: Any, inputs: list[np.ndarray], where:
     columns = [np.broadcast_to(i, shape).ravel() for i in inputs]
     made = np.empty(int(np.prod(shape)), dtype=object)
     for k in range(made.size):
-        made[k] = _scalar(builder, scalar, [c[k] for c in columns], where)
+        made[k] = scalar_value(builder, scalar, [c[k] for c in columns], where)
     return made.reshape(shape)
 
 
@@ -186,7 +188,7 @@ def _reduce(builder: Builder, scalar: Any, array: np.ndarray, axis: Any, where: 
     rows = moved.reshape(-1, int(np.prod(rest)))
     made = np.empty(rows.shape[1], dtype=object)
     for k in range(made.size):
-        made[k] = _scalar(builder, scalar, list(rows[:, k]), where)
+        made[k] = scalar_value(builder, scalar, list(rows[:, k]), where)
     return made.reshape(rest)
 
 

@@ -21,10 +21,11 @@ _SOURCES = {
 PLACE = "t, p, begin, level, slope, j, W"  # what every function of a model's equations takes first
 
 
-def _operand(ref: Ref, program: Program) -> str:
+def operand(ref: Ref, program: Program, letter: str = "v") -> str:
+    """Return a value of a program as the text of an expression."""
     if isinstance(ref, int):
         first = len(program.inputs)
-        return program.inputs[ref] if ref < first else f"v{ref - first}"
+        return program.inputs[ref] if ref < first else f"{letter}{ref - first}"
     return {"inf": "math.inf", "-inf": "-math.inf", "nan": "math.nan"}.get(repr(ref), repr(ref))
 
 
@@ -42,10 +43,11 @@ def _line(name: str, arguments: list[str]) -> str:
     return f"{_CALLS.get(name, f'math.{name}')}({', '.join(arguments)})"
 
 
-def print_lines(program: Program) -> list[str]:
+def print_lines(program: Program, letter: str = "v") -> list[str]:
     """Return the program's operations as Python assignments to v0, v1, ..."""
     return [
-        f"v{k} = {_line(o.name, [_operand(a, program) for a in o.arguments])}" for k, o in enumerate(program.operations)
+        f"{letter}{k} = {_line(o.name, [operand(a, program, letter) for a in o.arguments])}"
+        for k, o in enumerate(program.operations)
     ]
 
 
@@ -59,7 +61,7 @@ def _reads(program: Program) -> list[str]:
 
 def compute(program: Program, targets: Sequence[str]) -> list[str]:
     """Return the lines that run the program and store its outputs in `targets`."""
-    outputs = [f"{target} = {_operand(ref, program)}" for target, ref in zip(targets, program.outputs, strict=True)]
+    outputs = [f"{target} = {operand(ref, program)}" for target, ref in zip(targets, program.outputs, strict=True)]
     return _reads(program) + print_lines(program) + outputs
 
 

@@ -62,6 +62,29 @@ def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.intp, vector), code
 
 
+@intrinsic
+def peek(typing_context: Any, array: Any, index: Any) -> Any:
+    """Return the number at an index that is not negative (in whose place Numba would look from the array's end)."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        made = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.load(cgutils.gep_inbounds(builder, made.data, arguments[1]))
+
+    return types.float64(array, types.intp), code
+
+
+@intrinsic
+def poke(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write a number at an index that is not negative."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        made = context.make_array(signature.args[0])(context, builder, arguments[0])
+        builder.store(arguments[2], cgutils.gep_inbounds(builder, made.data, arguments[1]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.float64), code
+
+
 def _widened(builder: Any, kind: Any, value: Any) -> Any:
     """Return a number four times over; a vector as it is."""
     if kind is vector:

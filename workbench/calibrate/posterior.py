@@ -13,8 +13,8 @@ from workbench.base.schema import UNIT
 from workbench.calibrate.bayes import build
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.density import Density, compile_density
-from workbench.calibrate.pooling import attributes_of, scale_of
-from workbench.calibrate.predict import labelled, labelled_density, predictive
+from workbench.calibrate.pooling import attributes_of
+from workbench.calibrate.predict import derived, labelled, labelled_density, predictive
 from workbench.calibrate.problem import Problem, pose
 from workbench.calibrate.progress import Progress
 from workbench.calibrate.sample import FEWEST, Draws, sample
@@ -131,7 +131,7 @@ def _about_start(start: Start) -> dict[str, Any]:
 
 def _tree(problem: Problem, density: Density, drawn: Draws, *, rng: np.random.Generator) -> xr.DataTree:
     """Return the groups that ArviZ knows, with units."""
-    variables = _variables(problem, density.space.constrain(drawn.points))
+    variables = derived(problem, density.space.constrain(drawn.points))
     readings, log_densities = predictive(problem, variables, rng)
     posterior = _posterior(problem, variables)
     posterior.attrs |= {
@@ -149,17 +149,6 @@ def _tree(problem: Problem, density: Density, drawn: Draws, *, rng: np.random.Ge
         "observed_data": problem.observations.to_dataset(problem.model),
     }
     return xr.DataTree.from_dict(groups)
-
-
-def _variables(problem: Problem, free: Mapping[str, Array]) -> dict[str, Array]:
-    """Add the parameters that the PyMC model derives from offsets on an unbounded scale."""
-    derived = {}
-    for name in problem.model.estimated:
-        if name not in free:
-            prior = problem.model.theta[name].prior
-            assert prior is not None
-            derived[name] = scale_of(prior).unlink(free[f"{name}_offset"])
-    return {**free, **derived}
 
 
 def _posterior(problem: Problem, variables: Mapping[str, Array]) -> xr.Dataset:

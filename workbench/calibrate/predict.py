@@ -8,12 +8,24 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from workbench.calibrate.likelihood import draw_readings, log_density
+from workbench.calibrate.pooling import scale_of
 from workbench.calibrate.problem import Problem
 from workbench.declare.model import Model
 from workbench.declare.prior import Prior
 from workbench.simulate.kernel import Solutions, solve
 
 Array = NDArray[np.float64]
+
+
+def derived(problem: Problem, free: Mapping[str, Array]) -> dict[str, Array]:
+    """Add the parameters that the PyMC model derives from offsets on an unbounded scale."""
+    added = {}
+    for name in problem.model.estimated:
+        if name not in free:
+            prior = problem.model.theta[name].prior
+            assert prior is not None
+            added[name] = scale_of(prior).unlink(free[f"{name}_offset"])
+    return {**free, **added}
 
 
 def theta_of(problem: Problem, variables: Mapping[str, Array]) -> Array:

@@ -26,7 +26,7 @@ def compare(
     parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", nargs="+", choices=list(names), default=list(names))
     parser.add_argument("--peers", nargs="+", choices=peers[1:], default=peers[1:])
-    parser.add_argument("--rounds", type=int, default=5, help="medians of so many are printed")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds; medians are printed")
     parser.add_argument("--plot", action="store_true", help=f"draw docs/{picture}")
     parser.add_argument("--json", type=Path, help="where all points are written")
     asked = parser.parse_args()
@@ -36,7 +36,7 @@ def compare(
     print_machine()
     found: dict[str, Curves] = {}
     for name in asked.problems:
-        found[name] = measure(problem(name), [OURS, *asked.peers], TOLERANCES, rounds=asked.rounds)
+        found[name] = measure(problem(name), [OURS, *asked.peers], TOLERANCES, rounds=asked.repeats)
         print_problem(name, found[name], errors)
     print_summary(found, errors)
     print(f"workbench {wb.__version__}, {', '.join(f'{name} {version(name)}' for name in VERSIONS)}")

@@ -2,7 +2,8 @@
 
 import time
 
-from benchmarks.peers.protocol import LOOP, Gradients, Sampled, Settings, main, time_sweeps
+from benchmarks.peers.protocol import Gradients, Sampled, Settings, main
+from benchmarks.peers.stan_density import gradients, versions
 from benchmarks.problem import HARE, LYNX, MAX_STEPS, TOLERANCE, YEARS, posterior_points, reference_start
 
 PROGRAM = f"""
@@ -68,27 +69,12 @@ def sample(settings: Settings) -> Sampled:
         for block, members in names.items()
         for i, name in enumerate(members)
     }
-    return Sampled(draws, max(_elapsed(output) for output in fit.stan_outputs), compiled, 0.0, _version())
+    return Sampled(draws, max(_elapsed(output) for output in fit.stan_outputs), compiled, 0.0, versions())
 
 
 def gradient() -> Gradients:
-    """Time the compiled model's own log_prob_grad, less what each call spends on building the model and its data."""
-    import stan
-    from httpstan.models import import_services_extension_module
-
-    began = time.perf_counter()
-    model = stan.build(PROGRAM, data=DATA, random_seed=1)
-    compiled = time.perf_counter() - began
-    services = import_services_extension_module(model.model_name)
-    points = posterior_points()
-    density = [services.log_prob(DATA, point, True) for point in points]
-    gradients = [services.log_prob_grad(DATA, point, True) for point in points]
-    whole = time_sweeps(lambda: [services.log_prob_grad(DATA, point, True) for point in points], len(points))
-    building = min(time_sweeps(lambda: [services.get_dims(DATA) for _ in points], len(points)))
-    return Gradients(
-        density, gradients, {LOOP: [each - building for each in whole]}, compiled, _version(),
-        f"{building:.0f} us for building the model in each call are subtracted",
-    )  # fmt: skip
+    """Time the density of the calibration."""
+    return gradients(PROGRAM, DATA, posterior_points())
 
 
 def _elapsed(output: bytes) -> float:
@@ -102,12 +88,6 @@ def _elapsed(output: bytes) -> float:
     if len(seconds) < 2:
         raise RuntimeError(f"got {len(seconds)} elapsed times in Stan's log; expected warm-up and sampling")
     return float(seconds[0]) + float(seconds[1])
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return f"pystan {version('pystan')}, httpstan {version('httpstan')}"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """The workbench itself: declared once, calibrated, and its log density timed as nutpie calls it."""
 
 import math
-import time
 
 import workbench as wb
-from benchmarks.peers.protocol import CALL, LOOP, Gradients, Sampled, Settings, main, time_sweeps
+from benchmarks.peers.protocol import Gradients, Sampled, Settings, main
+from benchmarks.peers.workbench_density import gradients, versions
 from benchmarks.problem import HARE, LYNX, NAMES, TOLERANCE, YEARS, posterior_points
 
 POSTERIOR = dict(zip(NAMES, ("alpha", "beta", "gamma", "delta", "hare_start", "lynx_start", "hare_pelts_sigma",
@@ -53,46 +53,12 @@ def sample(settings: Settings) -> Sampled:
     posterior = calibration.tree["posterior"]
     draws = {name: posterior[ours].transpose("chain", "draw").values.tolist() for name, ours in POSTERIOR.items()}
     sampling, compiled, start = (posterior.attrs[name] for name in ("sampling_time", "compile_time", "start_time"))
-    return Sampled(draws, sampling, compiled, start, _version())
+    return Sampled(draws, sampling, compiled, start, versions())
 
 
 def gradient() -> Gradients:
-    """Time the function that nutpie is given, swept over the points by a C loop as nutpie's own compiled loop does."""
-    import numpy as np
-
-    from benchmarks.peers.c_lynx import compile_library, doubles
-    from workbench.calibrate.density import compile_density
-
-    began = time.perf_counter()
-    density = compile_density(wb.to_pymc(LynxHare(), pelts()))
-    compiled = time.perf_counter() - began
-    order = [variable.name for variable in density.space.variables]
-    theirs = [list(POSTERIOR.values()).index(name) for name in order]
-    columns = [order.index(name) for name in POSTERIOR.values()]
-    points = [[point[i] for i in theirs] for point in posterior_points()]
-    given = density.for_nutpie(lambda seed: np.zeros(len(NAMES)))
-    address, counters = given.compiled_logp_func.address, given.user_data.ctypes.data
-    library = compile_library()
-    flat, values, slopes = doubles(points), doubles([0.0] * len(points)), doubles([0.0] * len(points) * len(NAMES))
-
-    def sweep() -> int:
-        return library.density_sweep(address, counters, len(NAMES), flat, len(points), values, slopes)
-
-    if sweep():
-        raise RuntimeError("the density has no finite value at a posterior point")
-    arrays = [np.array(point) for point in points]
-    microseconds = {
-        LOOP: time_sweeps(sweep, len(points)),
-        CALL: time_sweeps(lambda: [density.evaluate(point) for point in arrays], len(points)),
-    }
-    gradients = [[slopes[i + column] for column in columns] for i in range(0, len(slopes), len(NAMES))]
-    return Gradients(list(values), gradients, microseconds, compiled, _version())
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return f"workbench {wb.__version__}, nutpie {version('nutpie')}, pymc {version('pymc')}, numba {version('numba')}"
+    """Time the density of the calibration."""
+    return gradients(LynxHare(), pelts(), POSTERIOR, posterior_points())
 
 
 if __name__ == "__main__":

@@ -163,16 +163,23 @@ class Box:
     ----------
     evaluations, failures, hits
         How often the simulator was run, how many of these runs failed, and how often a run was known already.
+    first_failure
+        Why the first run failed that did.
+    size, width
+        Number of rows, and of columns, of the outputs.
     """
 
-    def __init__(self, model: Simulator, schedule: Schedule, *, rows: NDArray[np.int64], times: Array):
-        self.model, self.rows, self.size = model, rows, times.size
+    def __init__(
+        self, model: Simulator, schedule: Schedule, *, rows: NDArray[np.int64], times: Array, parallel: bool = True
+    ):
+        self.model, self.rows, self.size, self.width = model, rows, times.size, model.output_layout.size
         self.evaluations = self.failures = self.hits = 0
+        self.first_failure = ""
         self._kept, self._failed = Kept.of(model), dict[bytes, Failure]()
         self._bench = Bench(model, [_task(model, schedule, rows, times, unit) for unit in range(rows.size - 1)])
         self._count = model.processes or cores()
         # by itself a timeout needs a process that can be killed
-        self._here = model.processes == 1 or not can_work(self._bench, type(model))
+        self._here = not parallel or model.processes == 1 or not can_work(self._bench, type(model))
         self._here |= self._count == 1 and model.timeout is None
         self._workers = Workers(self._bench, count=self._count, timeout=model.timeout)
 
@@ -200,13 +207,14 @@ class Box:
                 if values.malformed and not (known or self.evaluations > self.failures):
                     raise DeclarationError(values.why)
                 self._failed[key] = values
+                self.first_failure = self.first_failure or values.why
                 self.failures += 1
             else:
                 known[key] = values
                 self._kept.put(key, values)
             self.evaluations += 1
         self.hits += members * units - len(fresh)
-        made = np.full((members, self.size, self.model.output_layout.size), np.nan)
+        made = np.full((members, self.size, self.width), np.nan)
         failed = {}
         for m in range(members):
             for k, key in enumerate(keys[m]):

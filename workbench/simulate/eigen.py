@@ -12,7 +12,7 @@ from workbench.declare.eigen import EQUAL, ROUNDING, SKEW, Eigen, EigenPull, pul
 
 
 def solve(stiffness: Any, mass: Any) -> tuple[Any, Any]:
-    """Return eigenvalues and vectors as `Eigen` says, in what Numba compiles: M = L L^T makes it a plain eigenproblem."""
+    """Return eigenvalues and vectors as `Eigen` says, in what Numba compiles: those of L^-1 K L^-T, with M = L L^T."""
     n = stiffness.shape[0]
     values, vectors = np.full(n, np.nan), np.zeros((n, n))
     for given in (stiffness, mass):

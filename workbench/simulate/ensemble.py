@@ -59,6 +59,13 @@ def _arrays(values: Any) -> dict[str, Any]:
     return made
 
 
+def _numbered(value: Any) -> Any:
+    """Return an array with labels of its draws, so that a part of it knows which it is."""
+    if not isinstance(value, xr.DataArray):
+        return value
+    return value.assign_coords({d: value.get_index(d) for d in value.dims if d in DRAW_DIMS})
+
+
 def stream(
     run: Callable[..., xr.Dataset], model: Any, times: Any, given: dict[str, Any], *, seed: int | None, store: Path
 ) -> xr.Dataset:
@@ -71,7 +78,7 @@ def stream(
     """
     if store.exists():
         raise DataError(f"store: got {str(store)!r}, which exists; expected the path of a new zarr folder")
-    parts = {kind: _arrays(values) for kind, values in given.items()}
+    parts = {kind: {n: _numbered(v) for n, v in _arrays(values).items()} for kind, values in given.items()}
     sizes = {
         str(d): n
         for part in parts.values()

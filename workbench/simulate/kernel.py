@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from workbench.declare.model import Model
 from workbench.declare.simulator import Simulator
+from workbench.declare.static import Static
 from workbench.declare.trace import trace
 from workbench.simulate.kernels import cache
 from workbench.simulate.kernels.module import emit
@@ -48,7 +50,9 @@ class Solutions:
     methods
         The methods that were used, and how many members each solved.
     reasons
-        Why members and units failed, where the status does not say it (of simulators).
+        Why members and units failed, where the status does not say it (of simulators and static models).
+    notes
+        What else is to be known, as attributes of a dataset.
     """
 
     states: Array
@@ -57,6 +61,7 @@ class Solutions:
     happened: Array
     methods: dict[str, int]
     reasons: dict[tuple[int, int], str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 def method_of(model: Model) -> Method | None:
@@ -75,7 +80,12 @@ def source(model: Model, method: Method | None, *, sensitivities: bool) -> str:
         if kind not in kept:
             if "trace" not in kept:
                 kept["trace"] = trace(model)
-            kept[kind] = emit(kept["trace"], method, sensitivities=sensitivities)
+            if isinstance(model, Static):
+                from workbench.simulate import graph
+
+                kept[kind] = graph.source(model, sensitivities=sensitivities)
+            else:
+                kept[kind] = emit(kept["trace"], method, sensitivities=sensitivities)
     return kept[kind]
 
 
@@ -133,6 +143,11 @@ def solve(
     if override is None:
         override = np.full((*theta.shape[:2], model.state_layout.size), np.nan)
     problem = (schedule, rows, times)
+    if isinstance(model, Static):
+        from workbench.simulate import static
+
+        run = partial(_run, model, theta, override, problem, method=None, patience=0)
+        return static.solve(model, theta, schedule, rows=rows, times=times, run=run)
     first = method or method_of(model)
     made = _run(model, theta, override, problem, method=first, patience=0 if method else PATIENCE)
     again = np.flatnonzero((made.log[..., 0] == STIFF).any(axis=1))

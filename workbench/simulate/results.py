@@ -92,6 +92,7 @@ def attributes(model: Model, theta: Members, made: Solutions) -> dict[str, Any]:
         "solver": _solver(made.methods),
         "rtol": model.rtol,
         "atol": model.atol,
+        **made.notes,
     }
 
 

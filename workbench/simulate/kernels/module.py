@@ -1,7 +1,8 @@
 """Puts a kernel together: a model's equations, a method, and the loops around them, as the source of one module."""
 
 from workbench.declare.trace import Trace
-from workbench.simulate.kernels import equations, events, explicit, newton, rosenbrock
+from workbench.simulate.kernels import equations, events, explicit, jacobians, newton, rosenbrock
+from workbench.simulate.kernels.arrays import Arrays, many
 from workbench.simulate.kernels.template import (
     FIRST_STEP,
     HEADER,
@@ -28,7 +29,8 @@ def emit(traced: Trace, method: Method | None, *, sensitivities: bool) -> str:
         return newton.emit(traced, sensitivities=sensitivities)
     columns = equations.estimated(traced) if sensitivities else 0
     row = traced.model.state_layout.size * -(-columns // WIDTH) * WIDTH
-    made, entries = equations.differentiated(traced) if sensitivities else (equations.plain(traced), 0)
+    arrays = Arrays(traced) if many(traced) else None
+    made, entries = _equations(traced, arrays, sensitivities=sensitivities)
     features = {"sensitivities"} if sensitivities else {"values"}
     sizes = _sizes(traced, columns, row) | {"J": entries + row}
     if method is None:
@@ -36,8 +38,11 @@ def emit(traced: Trace, method: Method | None, *, sensitivities: bool) -> str:
         sizes["WORK"] = sizes["S"] + 2 * row + 1
         parts = [STEPS]
     else:
-        parts, room = _solver(traced, method, sizes, sensitivities=sensitivities)
+        parts, room = _solver(traced, method, sizes, arrays, sensitivities=sensitivities)
         features |= room
+    if arrays:
+        sizes |= arrays.room(int(sizes["WORK"]))
+        made.insert(0, arrays.text())
     drivers = (
         (SENSITIVITIES, "Y, D", "Y, D") if sensitivities else (VALUES, "patience, shaken, shock, happen, X, Y", "X, Y")
     )
@@ -54,7 +59,16 @@ def _sizes(traced: Trace, columns: int, row: int) -> dict[str, int | float]:
     return sizes | ({"DT": float(model.dt)} if hasattr(model, "dt") else {})
 
 
-def _solver(traced: Trace, method: Method, sizes: dict, *, sensitivities: bool) -> tuple[list[str], set[str]]:
+def _equations(traced: Trace, arrays: Arrays | None, *, sensitivities: bool) -> tuple[list[str], int]:
+    """Return the functions of the equations, and the entries of the Jacobian that sensitivities need."""
+    if arrays is None:
+        return equations.differentiated(traced) if sensitivities else (equations.plain(traced), 0)
+    return jacobians.differentiated(arrays) if sensitivities else (arrays.plain(), 0)
+
+
+def _solver(
+    traced: Trace, method: Method, sizes: dict, arrays: Arrays | None, *, sensitivities: bool
+) -> tuple[list[str], set[str]]:
     """Return the functions of a method and of events, adding the places in W to `sizes`; and the features they need."""
     n, row, features = sizes["N"], sizes["R"], set[str]()
     parts = [equations.tolerance(traced)]
@@ -66,7 +80,10 @@ def _solver(traced: Trace, method: Method, sizes: dict, *, sensitivities: bool) 
         parts += explicit.functions(method, sensitivities=sensitivities)
         features |= ({"extra"} if method.extra_c else set()) | (set() if sensitivities else {"watchful"})
     else:
-        made, bends, band = rosenbrock.equations(traced, sensitivities=sensitivities)
+        if arrays is None:
+            made, bends, band = rosenbrock.equations(traced, sensitivities=sensitivities)
+        else:
+            made, bends, band = jacobians.stiff(arrays, sensitivities=sensitivities)
         full = band == (n - 1, n - 1)
         wide = 2 * band[0] + band[1] + 1
         matrix = n * n if full else n * wide
@@ -77,7 +94,8 @@ def _solver(traced: Trace, method: Method, sizes: dict, *, sensitivities: bool) 
         sizes["ASIDE"] = sizes["BEND"] + (bends + row if sensitivities else 0)
         place = sizes["ASIDE"] + sizes["J"]
         features.add("doubtful")
-        parts += made + rosenbrock.functions(method, band=None if full else band, sensitivities=sensitivities)
+        solver = rosenbrock.functions(method, band=None if full else band, sensitivities=sensitivities)
+        parts += made + jacobians.reordered(solver, made)
     sizes |= {"EVENTS": len(traced.model.thresholds)}
     if traced.model.thresholds:
         made, room = events.functions(traced, sensitivities=sensitivities)

@@ -60,20 +60,51 @@ class Eigen(Op):
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], cotangents: Sequence[Variable]
     ) -> list[Variable]:
         """Return the cotangents of K and M."""
-        values, vectors = outputs
-        gap = values[None, :] - values[:, None]
-        size = pt.abs(values)
-        equal = pt.abs(gap) <= pt.maximum(EQUAL * pt.maximum(size[None, :], size[:, None]), ROUNDING * size.max())
-        of_k = of_m = pt.zeros_like(vectors)
-        if not isinstance(cotangents[0].type, DisconnectedType):
-            mean = pt.dot(equal / equal.sum(axis=0), cotangents[0])
-            of_k, of_m = pt.diag(mean), -pt.diag(mean * values)
-        if not isinstance(cotangents[1].type, DisconnectedType):
-            along = pt.dot(vectors.T, cotangents[1])
-            mixed = pt.where(equal, 0.0, along / pt.where(equal, 1.0, gap))
-            of_k = of_k + mixed
-            of_m = of_m - mixed * values[None, :] - 0.5 * pt.where(equal, along, 0.0)
-        return [pt.dot(pt.dot(vectors, part), vectors.T) for part in (of_k, of_m)]
+        given = zip(cotangents, outputs, strict=True)
+        bars = [pt.zeros_like(out) if isinstance(bar.type, DisconnectedType) else bar for bar, out in given]
+        return EigenPull()(*outputs, *bars)
+
+
+class EigenPull(Op):
+    """Cotangents of K and M from eigenvalues (n,), vectors (n, n) and the cotangents of these."""
+
+    __props__ = ()
+    gufunc_signature = "(n),(n,n),(n),(n,n)->(n,n),(n,n)"
+
+    def make_node(self, *given: Any) -> Apply:
+        """Return the application to values, vectors and their cotangents."""
+        made = [pt.as_tensor_variable(i).astype("float64") for i in given]
+        return Apply(self, made, [made[1].type(), made[1].type()])
+
+    def perform(self, node: Apply, inputs: Sequence[Any], storage: Any) -> None:
+        """Contract outside Numba graphs."""
+        storage[0][0], storage[1][0] = pull(*inputs)
+
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """As the vectors'."""
+        return [shapes[1], shapes[1]]
+
+
+def pull(values: Any, vectors: Any, values_bar: Any, vectors_bar: Any) -> tuple[Any, Any]:
+    """Return the cotangents of K and M; Numba compiles it too."""
+    n, most = values.size, np.abs(values).max()
+    of_k, of_m = np.zeros((n, n)), np.zeros((n, n))
+    along = vectors.T @ vectors_bar
+    for i in range(n):
+        count, total = 0, 0.0
+        for j in range(n):
+            gap = values[i] - values[j]
+            if abs(gap) <= max(EQUAL * max(abs(values[i]), abs(values[j])), ROUNDING * most):
+                count += 1
+                total += values_bar[j]
+                of_m[j, i] -= 0.5 * along[j, i]
+            else:
+                of_k[j, i] = along[j, i] / gap
+                of_m[j, i] -= of_k[j, i] * values[i]
+        if count:  # none among infinite values
+            of_k[i, i] += total / count
+            of_m[i, i] -= total / count * values[i]
+    return vectors @ of_k @ vectors.T, vectors @ of_m @ vectors.T
 
 
 def solve(stiffness: Any, mass: Any) -> tuple[Any, Any]:

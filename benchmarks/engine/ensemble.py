@@ -86,6 +86,9 @@ def main() -> None:
     print_table(head, rows)
     for name in ("workbench", "workbench's kernel"):
         print(f"{name}: from 1 core to 2 {found[name, 1] / found[name, 2]:.2f} times")
+    for peer, factor in (("workbench", 8), ("workbench, to zarr", 8), ("workbench, to zarr", 16)):
+        made = measured(peer, 2, factor * asked.members, 1)
+        print(f"{peer}: at most {made['megabytes']:.0f} MB for {made['members']} members")
     if asked.plot:
         draw()
 

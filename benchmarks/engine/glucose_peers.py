@@ -5,7 +5,9 @@ times) in mmol.
 """
 
 import math
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +18,30 @@ from benchmarks.engine import glucose
 Glucoses = Any
 
 
-def by_workbench(members: int) -> Callable[[], Glucoses]:
-    """`wb.simulate`, over members."""
+def _given(members: int) -> dict[str, Any]:
+    """Return parameters and inputs as `wb.simulate` takes them."""
     import xarray as xr
 
     values = glucose.patients(members)
     draws = {name: xr.DataArray(values[:, k], dims="member") for k, name in enumerate(glucose.NAMES)}
-    model = glucose.Glucose()
-    return lambda: wb.simulate(model, glucose.times(), parameters=draws, inputs=glucose.INPUTS)["Q1"].values
+    return {"parameters": draws, "inputs": glucose.INPUTS}
+
+
+def by_workbench(members: int) -> Callable[[], Glucoses]:
+    """`wb.simulate`, over members."""
+    model, given = glucose.Glucose(), _given(members)
+    return lambda: wb.simulate(model, glucose.times(), **given)["Q1"].values
+
+
+def by_zarr(members: int) -> Callable[[], Glucoses]:
+    """The same, streamed into a zarr store that is gone afterwards; only the first hundred members are read."""
+    model, given = glucose.Glucose(), _given(members)
+
+    def solve() -> Glucoses:
+        with tempfile.TemporaryDirectory() as folder:
+            return wb.simulate(model, glucose.times(), store=Path(folder) / "days", **given)["Q1"][:100].values
+
+    return solve
 
 
 def prepared(members: int, days: int = 1) -> Callable[[], Any]:
@@ -139,6 +157,11 @@ def by_rk45(members: int) -> Callable[[], Glucoses]:
 
 
 PEERS = {
-    "workbench": by_workbench, "workbench's kernel": by_kernel, "diffrax": by_diffrax, "solve_ivp LSODA": by_lsoda,
-    "solve_ivp RK45": by_rk45, "solve_ivp RK45, Python": by_numpy,
-}  # fmt: skip
+    "workbench": by_workbench,
+    "workbench's kernel": by_kernel,
+    "workbench, to zarr": by_zarr,
+    "diffrax": by_diffrax,
+    "solve_ivp LSODA": by_lsoda,
+    "solve_ivp RK45": by_rk45,
+    "solve_ivp RK45, Python": by_numpy,
+}

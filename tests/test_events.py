@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from test_sensitivities import problem
 
 import workbench as wb
 from workbench.base.errors import DeclarationError, SolveError
+from workbench.calibrate.density import compile_density
 from workbench.simulate.methods.dop853 import DOP853
 from workbench.simulate.methods.rodas5p import RODAS5P
 from workbench.simulate.methods.tsit5 import TSIT5
@@ -325,3 +327,26 @@ def test_mistakes_in_events_are_refused_at_birth():
     ):
         with pytest.raises(DeclarationError, match=said):
             mistake()
+
+
+def test_a_posterior_across_events_has_the_gradient_of_its_density():
+    values, doses = {"k": 0.2, "threshold": 20.0, "rescue": 50.0}, {0.0: 100.0, 15.0: 30.0}
+    times = np.array([1.0, 5.0, 9.0, 14.0, 16.5, 26.0, 40.0])
+    plain = {name: np.complex128(value) for name, value in values.items()}
+    readings = depot(times, doses, **plain).real * (1 + 0.02 * np.sin(np.arange(7)))
+    data = xr.Dataset({"level": ("time", readings)}, {"time": times})
+    density = compile_density(wb.to_pymc(Depot, data, inputs={"dose": doses}))
+    point = np.log([0.2, 20.0, 50.0]) + np.array([0.03, -0.02, 0.01])
+    total, slope = density.evaluate(point)
+    assert np.isfinite(total)
+    for k in range(3):
+        lines = [density.evaluate(point + step * 1e-3 * np.eye(3)[k])[0] for step in (-2, -1, 1, 2)]
+        assert slope[k] == pytest.approx((lines[0] - 8 * lines[1] + 8 * lines[2] - lines[3]) / 0.012, rel=2e-4)
+
+
+def test_process_noise_waits_for_a_filter():
+    class Noisy(Wear):
+        wear = wb.State("mm", start=1.0, noise=0.1)
+
+    with pytest.raises(DeclarationError, match=r"Noisy: got process noise of state 'wear'; expected none, as a model"):
+        wb.to_pymc(Noisy, xr.Dataset({"gap": ("time", [1.0, 1.1])}, {"time": [0.0, 1.0]}))

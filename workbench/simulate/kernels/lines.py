@@ -39,7 +39,7 @@ def _line(name: str, arguments: list[str]) -> str:
     if name == "where":
         return f"{arguments[1]} if {arguments[0]} else {arguments[2]}"
     if name == "sign":
-        return f"float({arguments[0]} > 0.0) - float({arguments[0]} < 0.0)"
+        return f"(1.0 if {arguments[0]} > 0.0 else 0.0) - (1.0 if {arguments[0]} < 0.0 else 0.0)"
     return f"{_CALLS.get(name, f'math.{name}')}({', '.join(arguments)})"
 
 

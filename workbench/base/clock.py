@@ -118,7 +118,8 @@ class Clock:
 
     @property
     def _nanoseconds(self) -> float:
-        return units.factor(self.time_unit, "s") * 1e9
+        second = self.time_unit == units.DIMENSIONLESS  # where times may be numbers of cases, datetimes count seconds
+        return 1e9 if second else units.factor(self.time_unit, "s") * 1e9
 
 
 def check_times(times: NDArray[np.float64], where: str, clock: Clock | None = None) -> None:

@@ -30,7 +30,8 @@ class Static(Model):
     Attributes
     ----------
     time_unit
-        Unit of `t` and of numeric `time` coordinates; "1" (the default): times are the numbers of cases.
+        Unit of `t` and of numeric `time` coordinates; "1" (the default): times are the numbers of cases, and of
+        datetimes the seconds since the first. Data may then leave the times out.
     rtol, atol
         The size from which on a state counts as large is atol / rtol, in its own unit; steps of the search are weighed
         by it. Solutions are found to rounding.

@@ -60,6 +60,8 @@ def read(model: Model, data: Any) -> Readings:
 
 
 def _from_table(model: Model, columns: dict[str, Column]) -> Readings:
+    if TIME not in columns and model._timeless:  # its rows are cases, numbered from 0
+        columns = {TIME: Column(np.arange(len(next(iter(columns.values())).values))), **columns}
     if TIME not in columns:
         raise DataError(f"data: got columns {listed(columns)}; expected a column 'time', or an index of times")
     chosen = _outputs(model, [name for name in columns if name not in (TIME, UNIT)])
@@ -86,6 +88,8 @@ def _from_dataset(model: Model, data: Any) -> Readings:
                 f"output {name!r}: got dims {listed(data[name].dims) or 'none'}; expected those of {chosen[0]!r}, "
                 f"{listed(data[chosen[0]].dims)} (NaN where one was not measured)"
             )
+    if TIME not in data.coords and TIME in first and model._timeless:
+        data = data.assign_coords({TIME: np.arange(data.sizes[TIME])})
     if TIME not in data.coords:
         raise DataError(f"data: got coordinates {listed(data.coords) or 'none'}; expected a coordinate 'time'")
     if SAMPLE in first:

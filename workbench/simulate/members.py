@@ -65,6 +65,7 @@ def gather(model: Model, parameters: Any, start: Any = None, units: Any = None) 
     nominal = {name: xr.DataArray(q.nominal()) for name, q in model.theta.items() if name not in theta}
     none = {name: xr.DataArray(np.nan) for name in model.states if name not in starts}
     everything = [{**theta, **nominal}[n] for n in model.theta] + [{**starts, **none}[n] for n in model.states]
+    everything.append(xr.DataArray(np.nan))  # for a model of formulas in inputs alone
     try:
         aligned = xr.broadcast(*xr.align(*everything, join="exact"))
     except ValueError as error:
@@ -76,7 +77,7 @@ def gather(model: Model, parameters: Any, start: Any = None, units: Any = None) 
     index = {d: aligned[0].get_index(d).to_numpy() for d in dims}
     stack = np.stack([_cube(a, dims, labels) for a in aligned], axis=-1)
     p = len(model.theta)
-    theta_values, start_values = np.ascontiguousarray(stack[..., :p]), np.ascontiguousarray(stack[..., p:])
+    theta_values, start_values = np.ascontiguousarray(stack[..., :p]), np.ascontiguousarray(stack[..., p:-1])
     return (
         Members(theta_values, tuple(model.theta), index, labels),
         Members(start_values, tuple(model.states), index, labels),

@@ -80,8 +80,8 @@ def search(rtol, atol, PLACE):
         for i in range(N):
             W[SIMPLE + i] *= W[SIZE + i]
         status = linearise(0.0, rtol, atol, PLACE)
-        if status != 0.0:
-            return status
+        if status != 0.0:  # on the way, far from any root, it says that there is none rather than that one is not alone
+            return status if k == 0 or before < 1e-3 else failed(W)
         for i in range(N):
             W[SIMPLE + i] /= W[SIZE + i]
             W[STEP + i] = W[FORCE + i]

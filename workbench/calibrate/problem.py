@@ -60,18 +60,23 @@ class Problem:
         return {name: np.flatnonzero(~np.isnan(v)) for name, v in self.observations.values.items()}
 
     @cached_property
+    def typical(self) -> NDArray[np.float64]:
+        """(32, units, parameters) draws of the prior, each parameter by itself, without its outermost tails."""
+        rng, theta = np.random.default_rng(0), np.empty((32, self.rows.size - 1, self.model.theta_layout.size))
+        for name, place in self.model.theta_layout.places.items():
+            for member, mass in enumerate(rng.uniform(0.005, 0.995, 32)):
+                theta[member, :, place] = _typical(self.model.theta[name], mass)
+        return theta
+
+    @cached_property
     def method(self) -> Method | None:
         """What solves the equations: a stiff method where they are stiff for a quarter of 32 draws of the prior.
 
         The method must not change from one draw to the next, or the density would jump; and any method can solve the
         rest, if slowly.
         """
-        rng, theta = np.random.default_rng(0), np.empty((32, self.rows.size - 1, self.model.theta_layout.size))
-        for name, place in self.model.theta_layout.places.items():
-            for member, mass in enumerate(rng.uniform(0.005, 0.995, 32)):
-                theta[member, :, place] = _typical(self.model.theta[name], mass)
         times = self.observations.time
-        stiff = count_stiff(self.model, theta, self.schedule, rows=self.rows, times=times)
+        stiff = count_stiff(self.model, self.typical, self.schedule, rows=self.rows, times=times)
         return RODAS5P if stiff >= 8 else method_of(self.model)
 
 
@@ -99,6 +104,12 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None) -> Prob
     noisy = [name for name, output in model.outputs.items() if output.noise is not None]
     if not noisy:
         raise DataError(f"{model.name}: got no output with noise; expected noise=wb.noise... on each measured output")
+    walking = [name for name, state in model.states.items() if state.noise is not None]
+    if walking:
+        raise DeclarationError(
+            f"{model.name}: got process noise of state {walking[0]!r}; expected none, as a model with process noise is "
+            "calibrated through a filter, which is not here yet (simulate knows it)"
+        )
     observations = observe(model, data)
     pools = _pools(model, pool, observations.units)
     begin, end = spans(observations)

@@ -4,10 +4,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from workbench.base import units
 from workbench.base.errors import DeclarationError, unknown
+from workbench.declare.arrays import stack
 from workbench.declare.names import Context, Names
 from workbench.declare.probe import Symbol, UsesPyTensor, balance
+from workbench.declare.values import check_value
 
 if TYPE_CHECKING:
     from workbench.declare.model import Model
@@ -58,7 +62,7 @@ def _run(model: "Model", method: str, read: set[str]) -> Any:
     context = Context(f"{model.name}.{method}", read)
 
     def symbols(quantities: Mapping[str, Any], prefix: str) -> dict[str, Symbol]:
-        return {n: Symbol(_unit(q.unit), f"{prefix}.{n}", context) for n, q in quantities.items()}
+        return {n: Symbol(_unit(q.unit), f"{prefix}.{n}", context, model.shape(q)) for n, q in quantities.items()}
 
     p = Names("parameter", symbols(model.parameters, "p"), context)
     if method == "start":
@@ -124,11 +128,20 @@ def _check_starts(model: "Model", starts: Any, read: set[str]) -> None:
             read.add(state.start)
             parameter = model.parameters[state.start]
             symbol = Symbol(_unit(parameter.unit), state.start, Context(f"{model.name}.{name}.start", read))
+            _check_dims_of(parameter, state, f"{model.name}.{name}.start")
             balance(symbol, units.parse(state.unit), f"{state.start!r}", f"{state.unit}")
             _check_start_bounds(model, name, parameter)
         if isinstance(state.noise, str):
             read.add(state.noise)
+            _check_dims_of(model.parameters[state.noise], state, f"{model.name}.{name}.noise")
             _check_noise(model, name, model.parameters[state.noise])
+
+
+def _check_dims_of(parameter: Any, state: Any, where: str) -> None:
+    """Refuse a parameter as a start or noise unless it is a scalar or has the dims of the state."""
+    if parameter.dims not in ((), state.dims):
+        wanted = f"a scalar or dims={state.dims!r}" if state.dims else "a scalar"
+        raise DeclarationError(f"{where}: got {parameter.name!r} with dims={parameter.dims!r}; expected {wanted}")
 
 
 def _check_noise(model: "Model", name: str, parameter: Any) -> None:
@@ -141,11 +154,9 @@ def _check_noise(model: "Model", name: str, parameter: Any) -> None:
 
 
 def _check_start_bounds(model: "Model", name: str, parameter: Any) -> None:
-    from workbench.declare.quantity import _check_value
-
     what = f"start {parameter.name!r} with"
     where, bounds = f"{model.name}.{name}", model.states[name].bounds
-    _check_value(parameter.prior if parameter.prior is not None else parameter.value, bounds, where=where, what=what)
+    check_value(parameter.prior if parameter.prior is not None else parameter.value, bounds, where=where, what=what)
 
 
 def _check_result(
@@ -157,7 +168,7 @@ def _check_result(
     *,
     some: bool = False,
 ) -> None:
-    """Refuse a result that is not a dict of scalars with exactly the wanted names, in the wanted units (None: any)."""
+    """Refuse a result that is not a dict with exactly the wanted names, shapes, and units (None: any)."""
     where = f"{model.name}.{method}"
     kind = {"observe": "output", "events": "event"}.get(method, "state")
     if not isinstance(result, Mapping):
@@ -166,19 +177,23 @@ def _check_result(
     for name, value in result.items():
         if name not in wanted:
             raise DeclarationError(unknown(kind, str(name), wanted, where))
+        if isinstance(value, list | tuple) and model.shape(wanted[name]):
+            value = stack(value)
         if isinstance(value, Symbol):
             if unit is not None:
                 balance(value, unit(name), f"{name!r} = {value.text}", f"{unit(name):~P}")
+            shape = value.extent
         elif type(value).__module__.startswith("pytensor"):
             raise UsesPyTensor
-        elif (
-            getattr(value, "shape", ()) != ()
-            or isinstance(value, str | list | tuple)
-            or not hasattr(value, "__float__")
-        ):
-            shape = getattr(value, "shape", None) or (f"({len(value)},)" if hasattr(value, "__len__") else "none")
+        else:
+            shape = _shape_of(value)
+        wanted_shape = model.shape(wanted[name])
+        if shape not in ((), wanted_shape):
+            kind_of = "an expression" if isinstance(value, Symbol) else type(value).__name__
+            expected = f"shape {wanted_shape}, or a scalar"
             raise DeclarationError(
-                f"{where}: got {type(value).__name__} of shape {shape} for {name!r}; expected a scalar (shape ())"
+                f"{where}: got {kind_of} of shape {'none' if shape is None else shape} for {name!r}; expected "
+                + (expected if wanted_shape else "a scalar (shape ())")
             )
     missing = [name for name in wanted if name not in result]
     if missing and not some:
@@ -186,6 +201,15 @@ def _check_result(
         raise DeclarationError(
             f"{where}: got no {what} {missing[0]!r}; expected one for each of {', '.join(map(repr, wanted))}"
         )
+
+
+def _shape_of(value: Any) -> tuple[int, ...] | None:
+    """Return the shape of a number or an array of numbers; of what is neither, its length, or None."""
+    if isinstance(value, np.ndarray):
+        return value.shape if value.dtype.kind in "biuf" else None
+    if isinstance(value, str | list | tuple) or not hasattr(value, "__float__"):
+        return (len(value),) if hasattr(value, "__len__") else None
+    return np.shape(value)
 
 
 def _check_unused(model: "Model", read: set[str]) -> None:

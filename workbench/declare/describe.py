@@ -14,6 +14,7 @@ from workbench.declare.formula import formulas, source
 from workbench.declare.noise import Noise
 from workbench.declare.prior import Prior
 from workbench.declare.quantity import Event, Input, Output, Parameter, Quantity, State
+from workbench.declare.values import in_words
 
 if TYPE_CHECKING:
     from workbench.declare.model import Model, ModelType
@@ -25,8 +26,8 @@ def document(model: "Model") -> dict[str, Any]:
     Returns
     -------
     dict
-        `model` (the class's name), `time_unit`, `rtol`, `atol`, `settings`, `quantities` (kind, unit and all arguments
-        of each, by name), `equations` (a formula for each start, derivative and output; the text of a method that
+        `model` (the class's name), `time_unit`, `rtol`, `atol`, `settings`, `labels` (of the dims of vectors, where
+        there are any), `quantities` (kind, unit and all arguments of each, by name), `equations` (a formula for each start, derivative and output; the text of a method that
         calls PyTensor itself) and `source` (each method as it was written, where its text is known).
 
     Raises
@@ -41,6 +42,11 @@ def document(model: "Model") -> dict[str, Any]:
         "rtol": float(model.rtol),
         "atol": float(model.atol),
         "settings": {f.name: _plain(model, f.name, getattr(model, f.name)) for f in dataclasses.fields(model)},  # type: ignore[arg-type]
+        **(
+            {"labels": {dim: _plain(model, dim, labels) for dim, labels in model.labels.items()}}
+            if model.labels
+            else {}
+        ),
         "quantities": {name: _arguments(quantity) for name, quantity in type(model).quantities.items()},
         "equations": {method: formulas(model, method) for method in model._methods},
         "source": {method: text for method, text in written.items() if text},
@@ -115,12 +121,16 @@ def _arguments(quantity: Quantity) -> dict[str, Any]:
     made: dict[str, Any] = {"quantity": type(quantity).__name__}
     for argument in dataclasses.fields(quantity):
         value = getattr(quantity, argument.name)
-        if argument.name == "name":
+        if argument.name == "name" or (argument.name == "dims" and not value):
             continue
         if isinstance(value, Prior | Noise):
             value = value.to_dict()
         elif argument.name == "bounds":
             value = [None if end is None or math.isinf(end) else float(end) for end in value]
+        elif argument.name == "dims":
+            value = list(value)
+        elif isinstance(value, tuple):
+            value = np.asarray(value).tolist()
         elif value is not None and not isinstance(value, str | bool):
             value = float(value)
         made[argument.name] = value
@@ -146,7 +156,7 @@ def table(model: "Model | ModelType") -> list[Row]:
             name,
             type(quantity).__name__.lower(),
             quantity.unit,
-            _says(quantity),
+            _says(quantity) + (f", over {', '.join(quantity.dims)}" if quantity.dims else ""),
             _range(getattr(quantity, "bounds", (None, None))),
             str(getattr(quantity, "long_name", "")),
         )
@@ -159,11 +169,11 @@ def _says(quantity: Quantity) -> str:
         case State(start=None):
             return "starts by start(p)"
         case State(start=start):
-            return f"starts at {_short(start)}"
+            return f"starts at {in_words(start)}"
         case Parameter(prior=None, value=value):
-            return f"{_short(value)}, known"
+            return f"{in_words(value)}, known"
         case Parameter(prior=prior, value=value):
-            return repr(prior) if value is None else f"{prior!r}, nominally {_short(value)}"
+            return repr(prior) if value is None else f"{prior!r}, nominally {in_words(value)}"
         case Input(kind="impulse", into=into):
             return f"impulses into {into}" if into else "impulses"
         case Input(kind=kind):
@@ -176,10 +186,6 @@ def _says(quantity: Quantity) -> str:
         case Output(noise=noise):
             return f"{noise!r} noise"
     return ""
-
-
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value) if isinstance(value, Prior) else f"{value:g}"
 
 
 def _range(bounds: Any) -> str:

@@ -8,12 +8,14 @@ import ast
 import hashlib
 import inspect
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from workbench.base.errors import DeclarationError
+from workbench.declare.indexing import index_text
 from workbench.declare.names import Context, Names
 
 if TYPE_CHECKING:
@@ -29,10 +31,10 @@ _SIGNS = {
 
 
 class _Formula(NDArrayOperatorsMixin):
-    """A symbol that remembers how it came about."""
+    """A symbol that remembers how it came about; a declared vector also knows its length."""
 
-    def __init__(self, text: str):
-        long = len(text) > _LONGEST
+    def __init__(self, text: str, length: int | None = None):
+        long, self.length = len(text) > _LONGEST, length
         self.text = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" if long else text
 
     def __array_ufunc__(self, function: Any, method: str, *arguments: Any, **_: Any) -> "_Formula":
@@ -40,8 +42,17 @@ class _Formula(NDArrayOperatorsMixin):
         sign = _SIGNS.get(function.__name__)
         return _Formula(f"({f' {sign} '.join(texts)})" if sign else f"{function.__name__}({', '.join(texts)})")
 
-    def __array_function__(self, function: Any, _: Any, arguments: Any, __: Any) -> "_Formula":
-        return self.__array_ufunc__(function, "__call__", *arguments)
+    def __array_function__(self, function: Any, _: Any, arguments: Any, named: Any) -> "_Formula":
+        return self.__array_ufunc__(function, "__call__", *arguments, *named.values())
+
+    def __getitem__(self, index: Any) -> "_Formula":
+        parts = index if isinstance(index, tuple) else (index,)
+        return _Formula(f"{self.text}[{', '.join(map(index_text, parts))}]")
+
+    def __iter__(self) -> Iterator["_Formula"]:
+        if self.length is None:
+            raise TypeError("a formula does not know its length")
+        return (self[k] for k in range(self.length))
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError("a formula is no array")
@@ -52,7 +63,11 @@ def _text(value: Any) -> str:
         return value.text
     if type(value).__module__.startswith("pytensor"):
         raise TypeError("a formula holds no PyTensor variable")
-    return repr(float(value))
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, np.ndarray) and value.ndim:
+        return _text(value.tolist())
+    return repr(None if value is None else float(value))
 
 
 def flat(made: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,10 +92,15 @@ def formulas(model: "Model", method: str) -> dict[str, str] | str:
     """
     if method == "run":  # of a simulator
         return _text_of(model, method, "a simulator whose text is not known; expected it in a file or a notebook")
-    continuous = [name for name, quantity in model.inputs.items() if quantity.kind != "impulse"]
+    continuous = {name: quantity for name, quantity in model.inputs.items() if quantity.kind != "impulse"}
     context = Context(f"{model.name}.{method}", set())
     kinds = (("state", "x", model.states), ("input", "u", continuous), ("parameter", "p", model.parameters))
-    x, u, p = (Names(kind, {n: _Formula(f"{letter}.{n}") for n in names}, context) for kind, letter, names in kinds)
+
+    def named(letter: str, quantities: Mapping[str, Any]) -> dict[str, _Formula]:
+        shapes = {name: model.shape(quantity) for name, quantity in quantities.items()}
+        return {n: _Formula(f"{letter}.{n}", s[0] if len(s) == 1 else None) for n, s in shapes.items()}
+
+    x, u, p = (Names(kind, named(letter, quantities), context) for kind, letter, quantities in kinds)
     try:
         made = getattr(model, method)(p) if method == "start" else getattr(model, method)(_Formula("t"), x, u, p)
         return {name: _text(value) for name, value in flat(made).items()}

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, dataclass_transform
 
+from numpy.typing import NDArray
+
 from workbench.base import units
 from workbench.base.errors import DeclarationError, UnitError, unknown
+from workbench.declare.dims import RESERVED, labels_of
 from workbench.declare.layout import Layout
 from workbench.declare.prior import Prior
 from workbench.declare.quantity import Event, Input, Output, Parameter, Quantity, State
 from workbench.declare.show import docstring, html_view
-
-RESERVED = frozenset("time chain draw member unit sample horizon model name".split())
 
 
 class _Body(dict[str, Any]):
@@ -81,7 +82,7 @@ class Model(metaclass=ModelType):
     _timeless: ClassVar[bool] = False  # whether times may be plain numbers of cases
 
     def coords(self) -> Mapping[str, Any]:
-        """Return the labels of each dim of vector quantities; by default 0, 1, ... up to the field of that name."""
+        """Return the labels of dims of vector quantities by name; those not returned are numbered from 0."""
         return {}
 
     def __post_init__(self) -> None:
@@ -108,6 +109,9 @@ class Model(metaclass=ModelType):
             if not isinstance(tolerance, int | float) or not 0 < tolerance < 1:
                 raise DeclarationError(f"{cls.__name__}.{name}: got {tolerance!r}; expected a number between 0 and 1")
         implied = [*self.start_parameters, *self.process_parameters, *self.noise_parameters]
+        for dim in self.labels:
+            if dim in implied:
+                raise DeclarationError(f"{cls.__name__}: got dim {dim!r}, the name of a result; expected another name")
         implied += [f"{event}_time" for event in self.thresholds]
         for name in implied:
             if name in cls.quantities:
@@ -173,7 +177,7 @@ class Model(metaclass=ModelType):
         """Starts that have priors of their own, as parameters named `<state>_start`."""
         return {
             f"{s.name}_start": _named(
-                f"{s.name}_start", Parameter(s.unit, prior=s.start, long_name=f"start of {s.name}")
+                f"{s.name}_start", Parameter(s.unit, prior=s.start, long_name=f"start of {s.name}", dims=s.dims)
             )
             for s in self.states.values()
             if isinstance(s.start, Prior)
@@ -210,9 +214,14 @@ class Model(metaclass=ModelType):
         """What solutions depend on: declared parameters, then starts and process noises with priors."""
         return {**self.parameters, **self.start_parameters, **self.process_parameters}
 
+    @cached_property
+    def labels(self) -> dict[str, NDArray[Any]]:
+        """The labels of each dim of vector quantities."""
+        return labels_of(self)
+
     def shape(self, quantity: Quantity) -> tuple[int, ...]:
         """Return the shape of a quantity's values."""
-        return ()
+        return tuple(self.labels[dim].size for dim in quantity.dims)
 
     def _layout(self, quantities: Mapping[str, Quantity]) -> Layout:
         return Layout({name: self.shape(quantity) for name, quantity in quantities.items()})

@@ -6,17 +6,21 @@ It loads nothing heavy, so every mistake it can see is refused when the class is
 
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
+import numpy as np
+
 from workbench.base import units
+from workbench.base.errors import DeclarationError
+from workbench.declare.indexing import index_text, is_index, numbers
 from workbench.declare.names import Context
 
 _LONGEST = 60
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {  # NumPy's names for what NumPy's numbers do with symbols
     "multiply": operator.mul, "add": operator.add, "subtract": operator.sub, "divide": operator.truediv,
     "power": operator.pow, "remainder": operator.mod, "less": operator.lt, "less_equal": operator.le,
-    "greater": operator.gt, "greater_equal": operator.ge, "equal": operator.eq,
+    "greater": operator.gt, "greater_equal": operator.ge, "equal": operator.eq, "matmul": operator.matmul,
 }  # fmt: skip
 
 
@@ -34,14 +38,26 @@ def _is_number(value: Any) -> bool:
     return shape == () and not isinstance(value, Symbol | str | bytes | complex) and hasattr(value, "__float__")
 
 
-class Symbol:
-    """A scalar of the dry run: its unit (None: a bare number, which takes the unit of what it is added to)."""
+def extent(value: Any) -> tuple[int, ...]:
+    """Return the shape of a symbol, a number or an array of numbers."""
+    return value.extent if isinstance(value, Symbol) else np.shape(value)
 
-    __slots__ = ("context", "text", "unit")
+
+class _NoLength(DeclarationError, TypeError):
+    """A symbol has no length; `list(symbol)` asks for one, and does without it where the answer is a TypeError."""
+
+
+class Symbol:
+    """A value of the dry run: its unit (None: bare numbers, which take the unit of what they are added to), its shape.
+
+    The shape is that of the declaration, and of what NumPy's rules make of it; () is a scalar.
+    """
+
+    __slots__ = ("context", "extent", "text", "unit")
     __hash__ = object.__hash__
 
-    def __init__(self, unit: Any, text: str, context: Context):
-        self.unit, self.text, self.context = unit, text, context
+    def __init__(self, unit: Any, text: str, context: Context, extent: tuple[int, ...] = ()):
+        self.unit, self.text, self.context, self.extent = unit, text, context, extent
 
     # -- arithmetic ------------------------------------------------------------------------------------------------
     def _other(self, other: Any, sign: str) -> "Symbol":
@@ -51,11 +67,18 @@ class Symbol:
             return Symbol(None, _text(float(other)), self.context)
         if type(other).__module__.startswith("pytensor"):
             raise UsesPyTensor
-        kind = type(other).__name__
-        self.context.refuse(f"'{self.text} {sign} ...' with {kind} of shape {getattr(other, 'shape', '?')}", "a scalar")
+        array = numbers(other)
+        if array is None:
+            got = f"'{self.text} {sign} ...' with {type(other).__name__} of shape {getattr(other, 'shape', '?')}"
+            self.context.refuse(got, "a symbol, a number or an array of numbers")
+        return Symbol(None, "[...]", self.context, array.shape)
 
     def _made(self, unit: Any, left: Any, sign: str, right: Any) -> "Symbol":
-        return Symbol(unit, f"({_text(left)} {sign} {_text(right)})", self.context)
+        text, shapes = f"({_text(left)} {sign} {_text(right)})", (extent(left), extent(right))
+        try:
+            return Symbol(unit, text, self.context, np.broadcast_shapes(*shapes))
+        except ValueError:
+            self.context.refuse(f"'{text[1:-1]}' with shapes {shapes[0]} and {shapes[1]}", "shapes that fit")
 
     def _same(self, other: Any, sign: str, flip: bool = False) -> "Symbol":
         left, right = (self._other(other, sign), self) if flip else (self, self._other(other, sign))
@@ -117,14 +140,22 @@ class Symbol:
     def __rpow__(self, other: Any) -> "Symbol":
         return self._other(other, "**") ** self
 
+    def __matmul__(self, other: Any) -> "Symbol":
+        from workbench.declare.arrays import dot
+
+        return dot(self, self._other(other, "@"))  # type: ignore[no-any-return]
+
+    def __rmatmul__(self, other: Any) -> "Symbol":
+        return self._other(other, "@") @ self
+
     def __neg__(self) -> "Symbol":
-        return Symbol(self.unit, f"-{self.text}", self.context)
+        return Symbol(self.unit, f"-{self.text}", self.context, self.extent)
 
     def __pos__(self) -> "Symbol":
         return self
 
     def __abs__(self) -> "Symbol":
-        return Symbol(self.unit, f"abs({_text(self)})", self.context)
+        return Symbol(self.unit, f"abs({_text(self)})", self.context, self.extent)
 
     def _compared(self, other: Any, sign: str) -> "Symbol":
         self._same(other, sign)
@@ -152,7 +183,7 @@ class Symbol:
         return self._made(None, self, "|", other)
 
     def __invert__(self) -> "Symbol":
-        return Symbol(None, f"~{self.text}", self.context)
+        return Symbol(None, f"~{self.text}", self.context, self.extent)
 
     # -- what a symbol is not ----------------------------------------------------------------------------------------
     def __bool__(self) -> bool:  # noqa: PLE0304 - it refuses
@@ -169,16 +200,43 @@ class Symbol:
 
     __int__ = __index__ = __round__ = __trunc__ = __float__
 
-    def __getitem__(self, index: Any) -> NoReturn:
-        self.context.refuse(f"an index on '{_text(self)}', which is a scalar", "the scalar itself")
+    # -- elements ----------------------------------------------------------------------------------------------------
+    def __getitem__(self, index: Any) -> "Symbol":
+        if not self.extent:
+            self.context.refuse(f"an index on '{_text(self)}', which is a scalar", "the scalar itself")
+        parts = index if isinstance(index, tuple) else (index,)
+        text = f"{_text(self)}[{', '.join(map(index_text, parts))}]"
+        if not all(map(is_index, parts)):
+            self.context.refuse(f"'{text}'", "indices that are whole numbers, slices or arrays of whole numbers")
+        try:
+            shape = np.broadcast_to(0.0, self.extent)[index].shape
+        except IndexError:
+            self.context.refuse(f"'{text}' of shape {self.extent}", "an index within it")
+        return Symbol(self.unit, text, self.context, shape)
 
-    def __iter__(self) -> NoReturn:
-        self.context.refuse(f"a loop over '{_text(self)}', which is a scalar", "the scalar itself")
+    def __iter__(self) -> Iterator["Symbol"]:
+        if not self.extent:
+            self.context.refuse(f"a loop over '{_text(self)}', which is a scalar", "the scalar itself")
+        if len(self.extent) > 1:
+            self.context.refuse(f"a loop over '{_text(self)}' of shape {self.extent}", "a loop over its indices")
+        return (self[k] for k in range(self.extent[0]))
+
+    def __len__(self) -> int:
+        raise _NoLength(
+            f"{self.context.where}: got len() of the symbol '{_text(self)}'; expected the setting that says how many "
+            "there are, such as self.cells"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        self.context.refuse(f"'.{name}' of the symbol '{_text(self)}'", _math_name(name))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **_: Any) -> Any:
         same = _OPERATORS.get(ufunc.__name__) if method == "__call__" else None
-        if same is not None and all(isinstance(i, Symbol) or _is_number(i) for i in inputs):
-            return same(*(i if isinstance(i, Symbol) else float(i) for i in inputs))
+        if same is not None:
+            known = (float(i) if _is_number(i) else self._other(i, ufunc.__name__) for i in inputs)
+            return same(*known)
         self.context.refuse(f"numpy.{ufunc.__name__} on the symbol '{_text(self)}'", _math_name(ufunc.__name__))
 
     def __array_function__(self, function: Any, *_: Any) -> NoReturn:
@@ -193,7 +251,9 @@ class Symbol:
 def _math_name(name: str) -> str:
     from workbench.declare import math as wb_math
 
-    name = {"abs": "absolute", "fabs": "absolute", "fmin": "minimum", "fmax": "maximum"}.get(name, name)
+    name = {"abs": "absolute", "fabs": "absolute", "fmin": "minimum", "fmax": "maximum", "matmul": "dot"}.get(
+        name, name
+    )
     return (
         f"wb.math.{name}" if hasattr(wb_math, name) else "a function of wb.math, which takes symbols and numbers alike"
     )

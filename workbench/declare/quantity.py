@@ -2,14 +2,16 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+
+import numpy as np
 
 from workbench.base import units
 from workbench.base.errors import DeclarationError, UnitError, unknown
 from workbench.declare.noise import Noise
 from workbench.declare.prior import Prior
+from workbench.declare.values import Bounds, check_dims, check_value, kept
 
-Bounds = tuple[float | None, float | None]
 InputKind = Literal["linear", "previous", "impulse"]
 KINDS = ("linear", "previous", "impulse")
 Direction = Literal["rising", "falling", "both"]
@@ -18,14 +20,30 @@ DIRECTIONS = ("rising", "falling", "both")
 
 @dataclass(frozen=True)
 class Quantity:
-    """Anything declared: a unit as pint writes it ("1" for a pure number), and a name taken from the class body."""
+    """Anything declared: a unit as pint writes it ("1" for a pure number), and a name taken from the class body.
+
+    States, parameters and outputs may be vectors: `dims` names their axes, such as ("cell",). The size of a dim comes
+    from the labels that the model's `coords()` gives, from a setting named as the dim or its plural (`cells: int = 20`,
+    also `n_cells`), or from an array given as start or value.
+    """
 
     unit: str
     name: str = field(default="", init=False, compare=False)
+    dims: tuple[str, ...] = field(default=(), kw_only=True)
+    _array: ClassVar[str] = ""  # the argument that may be an array
 
     def __post_init__(self) -> None:
         if isinstance(self.unit, Prior):
             raise DeclarationError(f"got {self.unit!r} as a unit; expected the unit first, then prior=...")
+        dims = (self.dims,) if isinstance(self.dims, str) else self.dims
+        object.__setattr__(self, "dims", tuple(dims) if isinstance(dims, list) else dims)
+        if self._array:
+            object.__setattr__(self, self._array, kept(self.array))
+
+    @property
+    def array(self) -> Any:
+        """The start of a state, the value of a parameter; None for others."""
+        return getattr(self, self._array) if self._array else None
 
     def __set_name__(self, owner: type, name: str) -> None:
         if self.name not in ("", name):
@@ -37,41 +55,11 @@ class Quantity:
             units.parse(self.unit)
         except UnitError as error:
             raise DeclarationError(f"{owner.__name__}.{name}: {error}") from None
+        check_dims(self.array, self.dims, where=f"{owner.__name__}.{name}", what=self._array)
         self.check(f"{owner.__name__}.{name}")
 
     def check(self, where: str) -> None:
         """Refuse what cannot be right about this quantity by itself; `where` names it in the error."""
-
-
-def _ends(bounds: Bounds, where: str) -> tuple[float, float]:
-    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
-        raise DeclarationError(f"{where}: got bounds={bounds!r}; expected a pair such as (0, None)")
-    try:
-        low = -math.inf if bounds[0] is None else float(bounds[0])
-        high = math.inf if bounds[1] is None else float(bounds[1])
-    except (TypeError, ValueError):
-        raise DeclarationError(f"{where}: got bounds={bounds!r}; expected a pair such as (0, None)") from None
-    if not low < high:
-        raise DeclarationError(f"{where}: got bounds {low:g} to {high:g}; expected the lower below the upper")
-    return low, high
-
-
-def _check_value(value: Any, bounds: Bounds, *, where: str, what: str) -> None:
-    low, high = _ends(bounds, where)
-    if isinstance(value, Prior):
-        floor, ceiling = value.support
-        if floor < low or ceiling > high:
-            raise DeclarationError(
-                f"{where}: got {what} {value!r} with values from {floor:g} to {ceiling:g}; "
-                f"expected them within the bounds {low:g} to {high:g} (TruncatedNormal takes lower= and upper=)"
-            )
-    elif value is not None:
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise DeclarationError(f"{where}: got {what} {value!r}; expected a number or a prior") from None
-        if not low <= number <= high or not math.isfinite(number):
-            raise DeclarationError(f"{where}: got {what} {number:g}; expected it within the bounds {low:g} to {high:g}")
 
 
 @dataclass(frozen=True)
@@ -83,8 +71,9 @@ class State(Quantity):
     unit
         Unit of the state; its derivative is in this unit per the model's time unit.
     start
-        Value when the clock starts: a number, a parameter's name, or a prior (its posterior is named `<state>_start`).
-        A model's `start(self, p)` overrides it for the states it returns.
+        Value when the clock starts: a number, an array over the dims, a parameter's name, or a prior (its posterior is
+        named `<state>_start`; elements of a vector are independent). A model's `start(self, p)` overrides it for the
+        states it returns.
     bounds
         Lower and upper end of values that make sense (None: no end); starts are checked against them.
     long_name
@@ -94,9 +83,13 @@ class State(Quantity):
         number, a parameter's name, or a prior (its posterior is named `<state>_noise`).
     rtol, atol
         Tolerances of the solver for this state, in place of the model's.
+    dims
+        Names of the axes of a vector.
     """
 
-    start: float | str | Prior | None = None
+    _array: ClassVar[str] = "start"
+
+    start: Any = None
     bounds: Bounds = (None, None)
     long_name: str = ""
     noise: float | str | Prior | None = None
@@ -105,8 +98,8 @@ class State(Quantity):
 
     def check(self, where: str) -> None:
         """Refuse a start outside the bounds, a noise below zero, and tolerances that are none."""
-        _check_value(None if isinstance(self.start, str) else self.start, self.bounds, where=where, what="start")
-        _check_value(None if isinstance(self.noise, str) else self.noise, (0, None), where=where, what="noise")
+        check_value(None if isinstance(self.start, str) else self.start, self.bounds, where=where, what="start")
+        check_value(None if isinstance(self.noise, str) else self.noise, (0, None), where=where, what="noise")
         for what, value in (("rtol", self.rtol), ("atol", self.atol)):
             if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
                 raise DeclarationError(f"{where}: got {what}={value!r}; expected a positive number")
@@ -121,17 +114,22 @@ class Parameter(Quantity):
     unit
         Unit of the parameter, of its prior and of its value.
     prior
-        What is believed before the data.
+        What is believed before the data; of each element of a vector, independently.
     value
-        The constant; beside a prior, the value that `simulate` takes when none is given (else the prior's median).
+        The constant, a number or an array over the dims; beside a prior, what `simulate` takes when nothing is given
+        (else the prior's median).
     bounds
         Lower and upper end of values that make sense (None: no end); prior and value are checked against them.
     long_name
         Words for tables and axes.
+    dims
+        Names of the axes of a vector.
     """
 
+    _array: ClassVar[str] = "value"
+
     prior: Prior | None = None
-    value: float | None = None
+    value: Any = None
     bounds: Bounds = (None, None)
     long_name: str = ""
 
@@ -143,17 +141,18 @@ class Parameter(Quantity):
             raise DeclarationError(
                 f"{where}: got prior={self.prior!r}; expected one such as wb.prior.Normal(mu=0, sigma=1)"
             )
-        _check_value(self.prior, self.bounds, where=where, what="prior")
-        _check_value(self.value, self.bounds, where=where, what="value")
+        check_value(self.prior, self.bounds, where=where, what="prior")
+        check_value(self.value, self.bounds, where=where, what="value")
         if self.prior is not None and self.value is not None:
             low, high = self.prior.support
-            if not low <= self.value <= high:
-                raise DeclarationError(f"{where}: got value {self.value:g}; expected one that {self.prior!r} allows")
+            for value in np.ravel(self.value):
+                if not low <= value <= high:
+                    raise DeclarationError(f"{where}: got value {value:g}; expected one that {self.prior!r} allows")
 
-    def nominal(self) -> float:
-        """Return the declared value, or the prior's median."""
+    def nominal(self) -> Any:
+        """Return the declared value, a number or an array, or the prior's median."""
         if self.value is not None:
-            return float(self.value)
+            return np.asarray(self.value, dtype=np.float64) if isinstance(self.value, tuple) else float(self.value)
         assert self.prior is not None
         return self.prior.quantile(0.5)
 
@@ -180,7 +179,8 @@ class Input(Quantity):
     long_name: str = ""
 
     def check(self, where: str) -> None:
-        """Refuse an unknown kind, and what goes into a state without being an impulse."""
+        """Refuse an unknown kind, what goes into a state without being an impulse, and a vector."""
+        _refuse_vector(self, where)
         if self.kind not in KINDS:
             raise DeclarationError(unknown("kind", str(self.kind), KINDS, where))
         if self.into is not None and self.kind != "impulse":
@@ -199,9 +199,11 @@ class Output(Quantity):
     unit
         Unit of the readings.
     noise
-        How the sensor errs; None for an output that is computed but never measured.
+        How the sensor errs; None for an output that is computed but never measured. Elements of a vector share it.
     long_name
         Words for tables and axes.
+    dims
+        Names of the axes of a vector.
     """
 
     noise: Noise | None = None
@@ -239,8 +241,15 @@ class Event(Quantity):
     long_name: str = ""
 
     def check(self, where: str) -> None:
-        """Refuse an unknown direction."""
+        """Refuse an unknown direction, and a vector."""
+        _refuse_vector(self, where)
         if self.direction not in DIRECTIONS:
             raise DeclarationError(unknown("direction", str(self.direction), DIRECTIONS, where))
         if not isinstance(self.ends, bool):
             raise DeclarationError(f"{where}: got ends={self.ends!r}; expected True or False")
+
+
+def _refuse_vector(quantity: Quantity, where: str) -> None:
+    if quantity.dims:
+        kind = type(quantity).__name__
+        raise DeclarationError(f"{where}: got dims={quantity.dims!r} of a wb.{kind}; expected none: it is a scalar")

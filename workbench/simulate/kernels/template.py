@@ -21,7 +21,7 @@ from numba import carray, cfunc, njit, types
 
 from workbench.simulate.kernels.vector import fma, load, store
 
-inner = njit(error_model="numpy")
+inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 void, i8, f8 = types.void, types.int64, types.float64
 i8p, f8p = types.CPointer(i8), types.CPointer(f8)
 

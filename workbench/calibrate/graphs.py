@@ -12,20 +12,29 @@ from workbench.simulate.kernel import longest_run, solve
 from workbench.simulate.op import Solve
 
 
+def warn_of_repeats(problem: Problem) -> None:
+    """Warn of eigenvalues of a static model that are repeated at draws of the prior."""
+    if not graph.eigen_nodes(graph.traced_of(problem.model)):
+        return
+    with warnings.catch_warnings():  # of outputs that depend on their vectors, and of draws that fail
+        warnings.simplefilter("ignore")
+        times = problem.observations.time
+        made = solve(problem.model, problem.typical, problem.schedule, rows=problem.rows, times=times)
+    if made.notes:
+        warnings.warn(
+            f"{problem.model.name}: eigenvalues are repeated ({', '.join(made.notes.values())} drawn from the prior): "
+            "each is given the mean of their derivatives, which is right where they stay equal as parameters move; "
+            "where they only meet, a sampler sees kinks, and which mode is which, or what its vector is, means nothing",
+            stacklevel=5,
+        )
+
+
 def outputs(problem: Problem, theta: Any) -> Any:
     """Return the outputs at every row of the data (rows, outputs), of theta (units, parameters).
 
-    A row without finite outputs reads infinity. Warns of eigenvalues that are repeated at draws of the prior.
+    A row without finite outputs reads infinity.
     """
     model, s, times = problem.model, problem.schedule, problem.observations.time
-    made = solve(model, problem.typical, s, rows=problem.rows, times=times)
-    if made.notes:
-        warnings.warn(
-            f"{model.name}: eigenvalues are repeated ({', '.join(made.notes.values())} drawn from the prior): each is "
-            "given the mean of their derivatives, which is right where they stay equal as parameters move; where they "
-            "only meet, a sampler sees kinks, and which mode is which has no meaning",
-            stacklevel=4,
-        )
     traced = graph.traced_of(model)
     unit = np.repeat(np.arange(problem.rows.size - 1), np.diff(problem.rows))
     states = pt.constant(np.empty((times.size, 0)))

@@ -12,43 +12,88 @@ from workbench.declare.eigen import EQUAL, ROUNDING, SKEW, Eigen, EigenPull, pul
 
 
 def solve(stiffness: Any, mass: Any) -> tuple[Any, Any]:
-    """Return eigenvalues and vectors as `Eigen` says, in what Numba compiles: those of L^-1 K L^-T, with M = L L^T."""
+    """Return eigenvalues and vectors as `Eigen` says, in what Numba compiles: those of L^-1 K L^-T, with M = L L^T.
+
+    Loops over single numbers compile faster than expressions of arrays.
+    """
     n = stiffness.shape[0]
     values, vectors = np.full(n, np.nan), np.zeros((n, n))
     for given in (stiffness, mass):
-        size = np.abs(given).max() if n else 0.0
+        size, skew = 0.0, 0.0
         for i in range(n):
             for j in range(n):
-                if not abs(given[i, j] - given[j, i]) <= SKEW * size or not size < np.inf:
+                size, skew = max(size, abs(given[i, j])), max(skew, abs(given[i, j] - given[j, i]))
+                if not abs(given[i, j]) < np.inf:
                     return values, vectors
+        if skew > SKEW * size:
+            return values, vectors
     lower, reduced = np.zeros((n, n)), stiffness.copy()
     for j in range(n):
-        left = mass[j, j] - (lower[j, :j] ** 2).sum()
-        if not left > 0.0:
-            return np.full(n, np.inf), vectors
-        lower[j, j] = np.sqrt(left)
-        for i in range(j + 1, n):
-            lower[i, j] = (mass[i, j] - (lower[i, :j] * lower[j, :j]).sum()) / lower[j, j]
-    for _ in range(2):  # L^-1 K, then its transpose by L^-1: L^-1 K L^-T
+        for i in range(j, n):
+            left = mass[i, j]
+            for k in range(j):
+                left -= lower[i, k] * lower[j, k]
+            if i == j and not left > 0.0:
+                for m in range(n):
+                    values[m] = np.inf
+                return values, vectors
+            lower[i, j] = np.sqrt(left) if i == j else left / lower[j, j]
+    for c in range(n):  # L^-1 K, then the same of its rows: L^-1 K L^-T
         for i in range(n):
             for k in range(i):
-                reduced[i] -= lower[i, k] * reduced[k]
-            reduced[i] /= lower[i, i]
-        reduced = reduced.T.copy()
-    values, vectors = np.linalg.eigh(reduced)
-    vectors = np.ascontiguousarray(vectors)
-    for i in range(n - 1, -1, -1):  # v = L^-T w
-        for k in range(i + 1, n):
-            vectors[i] -= lower[k, i] * vectors[k]
-        vectors[i] /= lower[i, i]
-    for k in range(n):
-        most = np.abs(vectors[:, k]).max()
+                reduced[i, c] -= lower[i, k] * reduced[k, c]
+            reduced[i, c] /= lower[i, i]
+    for r in range(n):
         for i in range(n):
-            if abs(vectors[i, k]) >= 0.5 * most:
-                if vectors[i, k] < 0.0:
-                    vectors[:, k] *= -1.0
-                break
+            for k in range(i):
+                reduced[r, i] -= lower[i, k] * reduced[r, k]
+            reduced[r, i] /= lower[i, i]
+    values, vectors = np.linalg.eigh(reduced)
+    for c in range(n):
+        most = 0.0
+        for i in range(n - 1, -1, -1):  # v = L^-T w
+            for k in range(i + 1, n):
+                vectors[i, c] -= lower[k, i] * vectors[k, c]
+            vectors[i, c] /= lower[i, i]
+            most = max(most, abs(vectors[i, c]))
+        first = 0
+        while abs(vectors[first, c]) < 0.5 * most:
+            first += 1
+        if vectors[first, c] < 0.0:
+            for i in range(n):
+                vectors[i, c] = -vectors[i, c]
     return values, vectors
+
+
+def push(values: Any, vectors: Any, stiffness: Any, mass: Any) -> tuple[Any, Any]:
+    """Return the derivatives of eigenvalues and vectors from those of K and M, as `declare.eigen` says; Numba's too."""
+    n, most = values.size, 0.0
+    slopes, moved, along, mixed = np.zeros(n), np.zeros((n, n)), np.zeros((n, n, 2)), np.zeros((n, n))
+    for i in range(n):
+        most = max(most, abs(values[i]))
+        for r in range(n):
+            by_k, by_m = 0.0, 0.0
+            for c in range(n):
+                by_k += stiffness[r, c] * vectors[c, i]
+                by_m += mass[r, c] * vectors[c, i]
+            for j in range(n):  # v_j^T K' v_i and v_j^T M' v_i
+                along[j, i, 0] += vectors[r, j] * by_k
+                along[j, i, 1] += vectors[r, j] * by_m
+    for i in range(n):
+        count, total = 0, 0.0
+        for j in range(n):
+            gap = values[i] - values[j]
+            if abs(gap) <= max(EQUAL * max(abs(values[i]), abs(values[j])), ROUNDING * most):
+                count += 1
+                total += along[j, j, 0] - values[j] * along[j, j, 1]
+                mixed[j, i] = -0.5 * along[j, i, 1]
+            else:
+                mixed[j, i] = (along[j, i, 0] - values[i] * along[j, i, 1]) / gap
+        slopes[i] = total / max(1, count)
+        for r in range(n):
+            for j in range(n):
+                moved[r, i] += vectors[r, j] * mixed[j, i]
+    return slopes, moved
 
 
 def _key(function: Any, *constants: float) -> str:

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import io_toposort
-from pytensor.tensor.blockwise import Blockwise
 
 from workbench.base.errors import DeclarationError
-from workbench.declare.eigen import Eigen
+from workbench.declare.derive import jacobian
 from workbench.declare.model import Model
 from workbench.declare.static import Static
-from workbench.declare.trace import Trace, differentiate, trace
+from workbench.declare.trace import Trace, trace
 from workbench.simulate import eigen  # noqa: F401 - teaches Numba what eigenproblems are
+from workbench.simulate.kernels.modes import eigen_nodes, lowered
 from workbench.simulate.kernels.newton import emit
 from workbench.simulate.scenario import Schedule
 
@@ -51,7 +51,9 @@ def needs_graph(model: Model) -> bool:
     kept = vars(model).setdefault("_kernels", {})
     if "graph" not in kept:
         try:
-            differentiate(traced_of(model), "observe")
+            made = lowered(traced_of(model))
+            for program in (*made.stages, made.observe):
+                jacobian(program, made.columns, model.name)
             kept["graph"] = False
         except DeclarationError:
             kept["graph"] = True
@@ -68,12 +70,6 @@ def source(model: Model, *, sensitivities: bool) -> str:
         equations = {**traced.equations, "observe": traced.states if sensitivities else []}
         traced = replace(traced, equations=equations, _programs={})
     return emit(traced, sensitivities=sensitivities)
-
-
-def eigen_nodes(traced: Trace) -> list[Apply]:
-    """Return the eigenproblems among the outputs' equations."""
-    nodes = io_toposort(_symbols(traced), traced.equations["observe"])
-    return [node for node in nodes if isinstance(node.op, Blockwise) and isinstance(node.op.core_op, Eigen)]
 
 
 def reads_vectors(traced: Trace, eigenproblem: Apply) -> bool:

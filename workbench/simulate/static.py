@@ -13,11 +13,11 @@ from workbench.declare.eigen import why
 from workbench.declare.model import Model
 from workbench.simulate import graph
 from workbench.simulate.kernel import Solutions
+from workbench.simulate.kernels.modes import NEAR
 from workbench.simulate.kernels.newton import WHY
 from workbench.simulate.scenario import Schedule
 
 Array = NDArray[np.float64]
-NEAR = 1e-6  # relative distance up to which eigenvalues are reported as repeated
 NO_VALUE = 10  # status: an output is no finite number
 _MEMBERS = 64  # whose graphs are evaluated at once
 
@@ -49,6 +49,7 @@ def solve(
         _mark(made, unit, times)
     else:
         made = run()
+        notes = _repeated(model, _noted(model, made))
     reasons, bad = {}, np.argwhere(made.log[..., 0] != 0)
     if bad.size:
         member, k = map(int, bad[0])
@@ -84,6 +85,16 @@ def _outputs(model: Model, made: Any, theta: Array, *, unit: Any, times: Array, 
         made.outputs[lo : lo + b] = y.reshape(b, times.size, -1)
         near.append([_near(found, b) for found in values])
     return [np.concatenate(each) for each in zip(*near, strict=True)]
+
+
+def _noted(model: Model, made: Solutions) -> list[Any]:
+    """Return what `_outputs` returns, from the kernel's log, where a binary digit stands for each pair."""
+    sizes = [node.outputs[0].type.shape[-1] for node in graph.eigen_nodes(graph.traced_of(model))]
+    ends = np.cumsum([n - 1 for n in sizes], dtype=int)
+    pairs = np.arange(ends[-1] if sizes else 0)
+    digits = (made.log[..., 4, None] // 2.0**pairs % 2 == 1).any(axis=1)
+    made.log[..., 4] = 0.0
+    return np.split(digits, ends[:-1], axis=1) if sizes else []
 
 
 def _near(values: Array, members: int) -> Any:

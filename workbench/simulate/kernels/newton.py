@@ -4,8 +4,9 @@ At the solution x of F(x, p) = 0 the implicit-function theorem gives dx/dp = -(d
 """
 
 from workbench.declare.derive import jacobian
+from workbench.declare.program import Program
 from workbench.declare.trace import Trace, columns_of, program
-from workbench.simulate.kernels import equations
+from workbench.simulate.kernels import equations, modes
 from workbench.simulate.kernels.linear import factorisation
 from workbench.simulate.kernels.lines import PLACE, compute, function
 from workbench.simulate.kernels.search import FOLLOW, LINEARISE, ROWS, SEARCH
@@ -34,7 +35,7 @@ _BLOCKS = (
     "SIZE",
     "ROW",
     "PIVOT",
-)  # N places each, after the states
+)  # N places each, behind what eigenproblems give
 
 
 def emit(traced: Trace, *, sensitivities: bool) -> str:
@@ -43,41 +44,62 @@ def emit(traced: Trace, *, sensitivities: bool) -> str:
     With `sensitivities`, `run` also returns the derivatives of the outputs by the estimated parameters.
     """
     n, columns = traced.model.state_layout.size, equations.estimated(traced) if sensitivities else 0
-    wide = -(-columns // WIDTH) * WIDTH
-    features = {"sensitivities"} if sensitivities else {"values"}
-    made = equations.plain(traced)
-    if sensitivities:
-        made[-1] = equations.differentiated(traced)[0][-1]
-    sizes = {"N": n, "M": wide, "P": traced.model.theta_layout.size, "K": len(program(traced, "observe").outputs)}
-    sizes |= {"I": len(traced.inputs), "R": n * wide, "COLUMNS": columns, "MOST": 100, "MOVES": int(_moves(traced))}
-    sizes |= {name: (1 + k) * n for k, name in enumerate(_BLOCKS)} | {"COUNT": 10 * n, "CULPRIT": 10 * n + 1}
-    place = 10 * n + 2
+    wide, made = -(-columns // WIDTH) * WIDTH, modes.lowered(traced)
+    features = {"sensitivities" if sensitivities else "values", *(["modes"] if made.stages else [])}
+    text = [*_plain(traced, made, sensitivities=sensitivities), SETTLE]
+    sizes = {"N": n, "M": wide, "P": traced.model.theta_layout.size, "K": len(made.observe.outputs)}
+    sizes |= {"I": len(traced.inputs), "R": n * wide, "COLUMNS": columns, "MOST": 100, "PAIRS": made.pairs}
+    moves = _moves(program(traced, "residual"))
+    sizes |= {"MOVES": int(moves), "MODES": int(moves or any(map(_moves, made.stages)))}
+    place = n + made.extra
+    for name, length in (*((name, n) for name in _BLOCKS), ("COUNT", 1), ("CULPRIT", 1), ("CLOSE", made.pairs)):
+        sizes[name], place = place, place + length
+    most = max([2 * size * size for size in made.sizes], default=0)
+    sizes |= {"MATRICES": place, "PUSHED": place + most, "S": place + most * (1 + wide)}
+    place = sizes["S"] + (n + made.extra) * wide
     if n:
         features.add("implicit")
         functions, room = _implicit(traced, place, sensitivities=sensitivities)
         sizes |= room
-        made += functions
-        place = room["LU"] + room["LU"] - room["MATRIX"]
-    sizes |= {"S": place, "WORK": place + n * wide + 1}
+        text += functions
+        place = 2 * room["LU"] - room["MATRIX"]
+    text += modes.functions(made, n, f"{traced.model.name}.observe", sensitivities=sensitivities)
+    text.append(ROWS if n else ROWS[ROWS.index("\n\n\n@inner") :])
+    sizes["WORK"] = place + 1
     drivers = (
         (SENSITIVITIES, "Y, D", "Y, D") if sensitivities else (VALUES, "patience, shaken, shock, happen, X, Y", "X, Y")
     )
-    text = "\n\n".join([*made, SETTLE, ROWS if n else ROWS[ROWS.index("\n\n\n@inner") :]])
-    text = text.replace("PLACE", PLACE).replace("log, OUT", f"log, {drivers[1]}").replace("OUT", drivers[2])
+    printed = "\n\n".join(text).replace("PLACE", PLACE)
+    printed = printed.replace("log, OUT", f"log, {drivers[1]}").replace("OUT", drivers[2])
     constants = "".join(f"{name} = {value}\n" for name, value in sizes.items())
-    return keep("\n\n".join([HEADER + constants, text, drivers[0]]), features)
+    return keep("\n\n".join([HEADER + constants, printed, drivers[0]]), features)
 
 
-def _moves(traced: Trace) -> bool:
-    """Whether solutions change from row to row: equations that read neither time nor inputs are solved once."""
-    made = program(traced, "residual")
-    read = {
-        made.inputs[ref]
-        for o in made.operations
-        for ref in o.arguments
-        if isinstance(ref, int) and ref < len(made.inputs)
-    }
-    return any(name[0] in "tu" for name in read)
+def _plain(traced: Trace, made: modes.Lowered, *, sensitivities: bool) -> list[str]:
+    """Return the functions start, rhs (the residuals) and record."""
+    n, targets = traced.model.state_layout.size, [f"Y[r, {i}]" for i in range(len(made.observe.outputs))]
+    if sensitivities:
+        d = jacobian(made.observe, made.columns, f"{traced.model.name}.observe")
+        record = compute(d.program, targets + [f"d{k}" for k in range(len(d.entries))])
+        record += [f"for i in range({len(targets)}):", "    for c in range(COLUMNS):", "        D[r, i, c] = 0.0"]
+        record += modes.chained(d, n + made.extra, "D[r, {row}, {c}]")
+    else:
+        record = compute(made.observe, targets) + [f"X[r, {i}] = W[a + {i}]" for i in range(n)]
+    residual = compute(program(traced, "residual"), [f"W[b + {i}]" for i in range(n)])
+    return [
+        function("start", "p, W", compute(program(traced, "start"), [f"W[{i}]" for i in range(n)])),
+        function("rhs", f"{PLACE}, a, b, g", residual),
+        function("record", f"{PLACE}, a, s, r, OUT", record),
+    ]
+
+
+def _moves(made: Program) -> bool:
+    """Whether results change from row to row: what reads neither time nor inputs is computed once for a unit."""
+    first = len(made.inputs)
+    read = {ref for o in made.operations for ref in o.arguments if isinstance(ref, int) and ref < first}
+    return any(
+        made.inputs[ref][0] in "tu" for ref in {*read, *(r for r in made.outputs if isinstance(r, int) and r < first)}
+    )
 
 
 def _implicit(traced: Trace, place: int, *, sensitivities: bool) -> tuple[list[str], dict[str, int]]:

@@ -169,6 +169,8 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
     W[COUNT] = 0.0
     for i in range(N):
         W[GUESS + i] = W[i]
+    for i in range(PAIRS):  #: modes
+        W[CLOSE + i] = 0.0  #: modes
     for r in range(first, last):
         t = times[r]
         while j + 1 < hi and begin[j + 1] <= t:
@@ -181,8 +183,17 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
             follow(PLACE)  #: implicit sensitivities
             for i in range(N):  #: implicit
                 W[LAST + i] = W[i]  #: implicit
+        if MODES or r == first:  #: modes
+            modes(PLACE)  #: modes
         record(t, p, begin, level, slope, j, W, 0, S, r, OUT)
+        for i in range(K):  #: modes
+            if not abs(Y[r, i]) < math.inf:  #: modes
+                settle(log, 10.0, t, W[COUNT], i)  #: modes
+                return  #: modes
     settle(log, 0.0, times[last - 1], W[COUNT], 0)
+    log[4] = 0.0
+    for i in range(PAIRS):  #: modes
+        log[4] += W[CLOSE + i] * 2.0**i  #: modes
 """
 
 FOLLOW = """

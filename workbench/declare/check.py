@@ -179,22 +179,17 @@ def _check_result(
             raise DeclarationError(unknown(kind, str(name), wanted, where))
         if isinstance(value, list | tuple) and model.shape(wanted[name]):
             value = stack(value)
-        if isinstance(value, Symbol):
-            if unit is not None:
-                balance(value, unit(name), f"{name!r} = {value.text}", f"{unit(name):~P}")
-            shape = value.extent
-        elif type(value).__module__.startswith("pytensor"):
+        if type(value).__module__.startswith("pytensor"):
             raise UsesPyTensor
-        else:
-            shape = _shape_of(value)
-        wanted_shape = model.shape(wanted[name])
-        if shape not in ((), wanted_shape):
-            kind_of = "an expression" if isinstance(value, Symbol) else type(value).__name__
-            expected = f"shape {wanted_shape}, or a scalar"
+        shape, expected = _shape_of(value), model.shape(wanted[name])
+        if shape not in ((), expected):
+            got = "an expression" if isinstance(value, Symbol) else type(value).__name__
             raise DeclarationError(
-                f"{where}: got {kind_of} of shape {'none' if shape is None else shape} for {name!r}; expected "
-                + (expected if wanted_shape else "a scalar (shape ())")
+                f"{where}: got {got} of shape {'none' if shape is None else shape} for {name!r}; expected "
+                + (f"shape {expected}, or a scalar" if expected else "a scalar (shape ())")
             )
+        if isinstance(value, Symbol) and unit is not None:
+            balance(value, unit(name), f"{name!r} = {value.text}", f"{unit(name):~P}")
     missing = [name for name in wanted if name not in result]
     if missing and not some:
         what = {"rhs": "derivative of state", "residual": "residual of state"}.get(method, kind)
@@ -204,7 +199,9 @@ def _check_result(
 
 
 def _shape_of(value: Any) -> tuple[int, ...] | None:
-    """Return the shape of a number or an array of numbers; of what is neither, its length, or None."""
+    """Return the shape of a symbol, a number or an array of numbers; of what is neither, its length, or None."""
+    if isinstance(value, Symbol):
+        return value.extent
     if isinstance(value, np.ndarray):
         return value.shape if value.dtype.kind in "biuf" else None
     if isinstance(value, str | list | tuple) or not hasattr(value, "__float__"):

@@ -27,8 +27,9 @@ def document(model: "Model") -> dict[str, Any]:
     -------
     dict
         `model` (the class's name), `time_unit`, `rtol`, `atol`, `settings`, `labels` (of the dims of vectors, where
-        there are any), `quantities` (kind, unit and all arguments of each, by name), `equations` (a formula for each start, derivative and output; the text of a method that
-        calls PyTensor itself) and `source` (each method as it was written, where its text is known).
+        there are any), `quantities` (kind, unit and all arguments of each, by name), `equations` (a formula for each
+        start, derivative and output; the text of a method that calls PyTensor itself) and `source` (each method as it
+        was written, where its text is known).
 
     Raises
     ------

@@ -9,11 +9,18 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.utils import rewrite_graph
-from pytensor.tensor.basic import Alloc, Join, MakeVector, ScalarFromTensor, Split, TensorFromScalar
+from pytensor.tensor.basic import Alloc, ExtractDiag, Join, MakeVector, ScalarFromTensor, Split, TensorFromScalar
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.math import Dot
+from pytensor.tensor.reshape import JoinDims, SplitDims
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
-from pytensor.tensor.subtensor import IncSubtensor, Subtensor, indices_from_subtensor
+from pytensor.tensor.subtensor import (
+    AdvancedIncSubtensor,
+    AdvancedSubtensor,
+    IncSubtensor,
+    Subtensor,
+    indices_from_subtensor,
+)
 
 from workbench.base.errors import DeclarationError
 from workbench.declare.program import Builder, Program, Ref
@@ -116,7 +123,11 @@ def apply_node(builder: Builder, node: Apply, inputs: list[Any], where: str) -> 
             return np.expand_dims(moved, tuple(k for k, axis in enumerate(order) if axis == "x"))
         case CAReduce(scalar_op=scalar, axis=axis):
             return _reduce(builder, scalar, inputs[0], axis, where)
-        case TensorFromScalar() | ScalarFromTensor() | SpecifyShape():
+        case TensorFromScalar() | ScalarFromTensor():
+            return inputs[0]
+        case SpecifyShape():
+            if inputs[0].shape != (wanted := node.outputs[0].type.shape):
+                raise DeclarationError(f"{where}: got an array of shape {inputs[0].shape}; expected shape {wanted}")
             return inputs[0]
         case Shape():
             return np.array([float(n) for n in inputs[0].shape], dtype=object)
@@ -130,12 +141,19 @@ def apply_node(builder: Builder, node: Apply, inputs: list[Any], where: str) -> 
             return np.split(inputs[0], np.cumsum([int(n) for n in inputs[1]])[:-1], axis=axis)
         case Reshape():
             return inputs[0].reshape([int(n) for n in inputs[1]])
+        case JoinDims() | SplitDims() | ExtractDiag():
+            storage = [[None]]
+            node.op.perform(node, [inputs[0], *(np.asarray(i).astype(np.int64) for i in inputs[1:])], storage)  # type: ignore[arg-type]
+            return np.asarray(storage[0][0], dtype=object)
         case Alloc():
             return np.broadcast_to(inputs[0], [int(n[()]) for n in inputs[1:]])
-        case Subtensor(idx_list=pattern):
-            return np.asarray(inputs[0][_chosen(inputs[1:], pattern)], dtype=object)
-        case IncSubtensor(idx_list=pattern, set_instead_of_inc=replaces):
-            made, chosen = inputs[0].copy(), _chosen(inputs[2:], pattern)
+        case Subtensor(idx_list=pattern) | AdvancedSubtensor(idx_list=pattern):
+            return np.asarray(inputs[0][_chosen(inputs[1:], pattern, where)], dtype=object)
+        case (
+            IncSubtensor(idx_list=pattern, set_instead_of_inc=replaces)
+            | AdvancedIncSubtensor(idx_list=pattern, set_instead_of_inc=replaces)
+        ):
+            made, chosen = inputs[0].copy(), _chosen(inputs[2:], pattern, where)
             here = np.asarray(made[chosen], dtype=object)
             made[chosen] = _elementwise(builder, ps.second if replaces else ps.add, [here, inputs[1]], where)[()]
             return made
@@ -147,8 +165,11 @@ def apply_node(builder: Builder, node: Apply, inputs: list[Any], where: str) -> 
     )
 
 
-def _chosen(indices: list[np.ndarray], pattern: Any) -> Any:
-    return indices_from_subtensor([int(i[()]) for i in indices], pattern)
+def _chosen(indices: list[np.ndarray], pattern: Any, where: str) -> Any:
+    """Return the constant index of a subtensor."""
+    if any(isinstance(ref, int) for index in indices for ref in index.ravel()):
+        raise DeclarationError(f"{where}: got an index that is computed; expected fixed indices")
+    return indices_from_subtensor([int(i[()]) if i.ndim == 0 else i.astype(np.int64) for i in indices], pattern)
 
 
 def scalar_value(builder: Builder, scalar: Any, arguments: Sequence[Ref], where: str) -> Ref:

@@ -9,13 +9,7 @@ from typing import Any
 import numpy as np
 
 from workbench.base import units
-from workbench.declare.arrays import concatenate as concatenate
-from workbench.declare.arrays import diff as diff
-from workbench.declare.arrays import dot as dot
-from workbench.declare.arrays import mean as mean
-from workbench.declare.arrays import roll as roll
-from workbench.declare.arrays import stack as stack
-from workbench.declare.arrays import sum as sum
+from workbench.declare.arrays import concatenate, diff, dot, mean, roll, stack, sum  # noqa: F401 - shown here
 from workbench.declare.dispatch import alike as _alike
 from workbench.declare.dispatch import call as _call
 from workbench.declare.dispatch import symbol_of as _symbol
@@ -106,7 +100,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 
 def eigh(stiffness: Any, mass: Any = None) -> tuple[Any, Any]:
-    """Return eigenvalues and vectors of K v = lambda M v, such as the squared circular frequencies and modes of a frame.
+    """Return eigenvalues and vectors of K v = lambda M v: a frame's squared circular frequencies and modes, say.
 
     Parameters
     ----------

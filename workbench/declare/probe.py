@@ -17,6 +17,7 @@ from workbench.declare.indexing import index_text, is_index, numbers
 from workbench.declare.names import Context
 
 _LONGEST = 60
+_SETTING = "the model's setting that says how many there are, such as self.cells"
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {  # NumPy's names for what NumPy's numbers do with symbols
     "multiply": operator.mul, "add": operator.add, "subtract": operator.sub, "divide": operator.truediv,
     "power": operator.pow, "remainder": operator.mod, "less": operator.lt, "less_equal": operator.le,
@@ -34,8 +35,9 @@ def _text(value: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    shape = getattr(value, "shape", ())
-    return shape == () and not isinstance(value, Symbol | str | bytes | complex) and hasattr(value, "__float__")
+    if isinstance(value, Symbol | str | bytes | complex):
+        return False
+    return getattr(value, "shape", ()) == () and hasattr(value, "__float__")
 
 
 def extent(value: Any) -> tuple[int, ...]:
@@ -222,15 +224,13 @@ class Symbol:
         return (self[k] for k in range(self.extent[0]))
 
     def __len__(self) -> int:
-        raise _NoLength(
-            f"{self.context.where}: got len() of the symbol '{_text(self)}'; expected the setting that says how many "
-            "there are, such as self.cells"
-        )
+        raise _NoLength(f"{self.context.where}: got len() of the symbol '{_text(self)}'; expected {_SETTING}")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        self.context.refuse(f"'.{name}' of the symbol '{_text(self)}'", _math_name(name))
+        expected = _SETTING if name in ("shape", "size", "ndim") else _math_name(name)
+        self.context.refuse(f"'.{name}' of the symbol '{_text(self)}'", expected)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **_: Any) -> Any:
         same = _OPERATORS.get(ufunc.__name__) if method == "__call__" else None

@@ -89,12 +89,14 @@ def _results(model: Model, result: Mapping[str, Any], wanted: Mapping[str, Any],
             raise DeclarationError(f"{where}: got nothing for {name!r}; expected one value for each of {list(wanted)}")
         variable = pt.as_tensor_variable(result[name]).astype("float64")
         shape = model.shape(quantity)
-        if variable.ndim > len(shape) or (variable.ndim and variable.type.shape not in (shape, (None,) * len(shape))):
-            raise DeclarationError(
-                f"{where}: got {variable.ndim} dimensions for {name!r}; expected "
-                + (f"shape {shape}" if shape else "a scalar (shape ())")
-            )
-        made.append(variable if variable.ndim == len(shape) else pt.broadcast_to(variable, shape))
+        known = zip(variable.type.shape, shape, strict=False)  # None is a size that PyTensor does not know
+        if variable.ndim not in (0, len(shape)) or any(n not in (None, m) for n, m in known):
+            got = f"shape {variable.type.shape}" if shape else f"{variable.ndim} dimensions"
+            expected = f"shape {shape}, or a scalar" if shape else "a scalar (shape ())"
+            raise DeclarationError(f"{where}: got {got} for {name!r}; expected {expected}")
+        if variable.ndim < len(shape):
+            variable = pt.broadcast_to(variable, shape)
+        made.append(variable if variable.type.shape == shape else pt.specify_shape(variable, shape))
     return made
 
 

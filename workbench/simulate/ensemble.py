@@ -10,11 +10,12 @@ import xarray as xr
 
 from workbench.base.errors import DataError, WorkbenchError
 from workbench.base.schema import DRAW_DIMS, MEMBER, UNIT
+from workbench.simulate.members import as_array
 
 PIECE = 100e6  # bytes of results in memory at once
 
 
-def inputs_over_draws(given: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+def inputs_over_draws(model: Any, given: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     """Return what is given with the draws that inputs are over as units, and the name of their dim (None: none are).
 
     Raises
@@ -27,7 +28,7 @@ def inputs_over_draws(given: dict[str, Any]) -> tuple[dict[str, Any], str | None
     dims = {str(d) for array in arrays for d in array.dims if d in DRAW_DIMS}
     if not dims:
         return given, None
-    made = {kind: _arrays(values) for kind, values in given.items()}
+    made = {kind: _arrays(model, values) for kind, values in given.items()}
     every = {str(d) for values in made.values() for v in values.values() if isinstance(v, xr.DataArray) for d in v.dims}
     if len(dims) > 1 or every & {*DRAW_DIMS, UNIT} != dims:
         raise DataError(
@@ -42,14 +43,17 @@ def inputs_over_draws(given: dict[str, Any]) -> tuple[dict[str, Any], str | None
     }, dim
 
 
-def _arrays(values: Any) -> dict[str, Any]:
-    """Return parameters, starts or inputs by name; plain sequences of numbers are over `member`."""
+def _arrays(model: Any, values: Any) -> dict[str, Any]:
+    """Return parameters, starts or inputs by name; plain sequences of numbers are over `member`, or a vector's dims."""
     if isinstance(values, xr.DataTree):
         values = values.to_dataset()
     if isinstance(values, xr.Dataset):
         return {str(name): array for name, array in values.data_vars.items()}
-    made = {}
+    made, vectors = {}, {n: q for n, q in {**model.theta, **model.states}.items() if q.dims}
     for name, value in dict(values or {}).items():
+        if name in vectors:
+            made[name] = as_array(model, vectors[name], value, "value")
+            continue
         plain = (
             isinstance(value, list | tuple | np.ndarray)
             and np.ndim(value) == 1
@@ -78,7 +82,7 @@ def stream(
     """
     if store.exists():
         raise DataError(f"store: got {str(store)!r}, which exists; expected the path of a new zarr folder")
-    parts = {kind: {n: _numbered(v) for n, v in _arrays(values).items()} for kind, values in given.items()}
+    parts = {kind: {n: _numbered(v) for n, v in _arrays(model, values).items()} for kind, values in given.items()}
     sizes = {
         str(d): n
         for part in parts.values()

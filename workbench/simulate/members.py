@@ -1,5 +1,6 @@
 """The door of parameters: numbers, draws and posteriors become one matrix of members, units and parameters."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from workbench.base import units as units_of_measure
 from workbench.base.errors import ParameterError, unknown
-from workbench.base.schema import DRAW_DIMS, UNIT
+from workbench.base.schema import DRAW_DIMS, MEMBER, UNIT
+from workbench.base.tables import listed
 from workbench.declare.model import Model
+from workbench.declare.quantity import Quantity
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Members:
     values
         (members, units, names).
     names
-        What the last axis holds.
+        What the last axis holds: "k", or "k[3]" for an element of a vector.
     index
         Coordinates of the members: dims of draws with their labels, in order; empty for a single run.
     units
@@ -49,7 +52,8 @@ def gather(model: Model, parameters: Any, start: Any = None, units: Any = None) 
     model
         The model; what `parameters` does not give takes its nominal value.
     parameters
-        Mapping from names to numbers or DataArrays (dims among chain, draw, member, unit), a Dataset, or a posterior.
+        Mapping from names to numbers or DataArrays (dims among chain, draw, member, unit and those of a vector), a
+        Dataset, or a posterior. A vector may also be an array over its dims.
     start
         The same for states.
     units
@@ -62,12 +66,12 @@ def gather(model: Model, parameters: Any, start: Any = None, units: Any = None) 
     """
     theta = {name: _value(model, name, value) for name, value in _given(model, parameters).items()}
     starts = {name: _start(model, name, value) for name, value in dict(start or {}).items()}
-    nominal = {name: xr.DataArray(q.nominal()) for name, q in model.theta.items() if name not in theta}
+    nominal = {n: as_array(model, q, q.nominal(), "value") for n, q in model.theta.items() if n not in theta}
     none = {name: xr.DataArray(np.nan) for name in model.states if name not in starts}
     everything = [{**theta, **nominal}[n] for n in model.theta] + [{**starts, **none}[n] for n in model.states]
     everything.append(xr.DataArray(np.nan))  # for a model of formulas in inputs alone
     try:
-        aligned = xr.broadcast(*xr.align(*everything, join="exact"))
+        aligned = xr.broadcast(*xr.align(*everything, join="exact"), exclude=model.labels)
     except ValueError as error:
         raise ParameterError(
             f"got parameters whose draws or units differ: {error}; expected the same for all"
@@ -75,12 +79,14 @@ def gather(model: Model, parameters: Any, start: Any = None, units: Any = None) 
     labels = _units(aligned[0], units)
     dims = [d for d in DRAW_DIMS if d in aligned[0].dims]
     index = {d: aligned[0].get_index(d).to_numpy() for d in dims}
-    stack = np.stack([_cube(a, dims, labels) for a in aligned], axis=-1)
-    p = len(model.theta)
+    quantities = [*model.theta.values(), *model.states.values(), None]
+    own = [{} if q is None else {d: model.labels[d].size for d in q.dims} for q in quantities]
+    stack = np.concatenate([_cube(a, dims, labels, sizes) for a, sizes in zip(aligned, own, strict=True)], axis=-1)
+    p = model.theta_layout.size
     theta_values, start_values = np.ascontiguousarray(stack[..., :p]), np.ascontiguousarray(stack[..., p:-1])
     return (
-        Members(theta_values, tuple(model.theta), index, labels),
-        Members(start_values, tuple(model.states), index, labels),
+        Members(theta_values, tuple(model.theta_layout.labels()), index, labels),
+        Members(start_values, tuple(model.state_layout.labels()), index, labels),
     )
 
 
@@ -102,20 +108,43 @@ def _given(model: Model, parameters: Any) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if name in model.theta}
 
 
-def _number(name: str, value: Any, what: str) -> xr.DataArray:
+def as_array(model: Model, quantity: Quantity, value: Any, what: str) -> xr.DataArray:
+    """Return a value of a quantity over dims of draws, `unit`, and its own.
+
+    Plain arrays are over the quantity's dims, with `member` before them where there is one axis more.
+    """
+    name, shape = quantity.name, model.shape(quantity)
     if not isinstance(value, xr.DataArray):
         try:
             array = np.asarray(value, dtype=np.float64)
         except (TypeError, ValueError):
             raise ParameterError(f"{name}: got {what} {value!r}; expected a number or a DataArray") from None
-        if array.ndim > 1:
-            raise ParameterError(f"{name}: got an array of shape {array.shape}; expected a DataArray with named dims")
-        value = xr.DataArray(array, dims=("member",)[: array.ndim])
-    extra = [str(d) for d in value.dims if d not in (*DRAW_DIMS, UNIT)]
+        if array.ndim > len(shape) + 1 or (array.ndim and array.shape[array.ndim - len(shape) :] != shape):
+            wanted = f"shape {shape}, or " if shape else ""
+            raise ParameterError(
+                f"{name}: got an array of shape {array.shape}; expected {wanted}a DataArray with named dims"
+            )
+        dims = (MEMBER, *quantity.dims)[len(shape) + 1 - array.ndim :] if array.ndim else ()
+        value = xr.DataArray(array, dims=dims)
+    known = (*DRAW_DIMS, UNIT, *quantity.dims)
+    extra = [str(d) for d in value.dims if d not in known]
     if extra:
-        raise ParameterError(unknown("dim", extra[0], (*DRAW_DIMS, UNIT), name))
+        raise ParameterError(unknown("dim", extra[0], known, name))
     value = value.drop_vars([c for c in value.coords if c not in value.dims]).astype(np.float64)
+    for dim in quantity.dims:
+        if dim in value.dims:
+            value = _labelled(name, value, dim, model.labels[dim])
     return value.assign_coords({d: value.get_index(d) for d in value.dims})
+
+
+def _labelled(name: str, array: xr.DataArray, dim: str, labels: NDArray[Any]) -> xr.DataArray:
+    """Return an array with the labels of a model's dim in order; where it has none, its size must fit."""
+    if dim not in array.coords and array.sizes[dim] == labels.size:
+        return array.assign_coords({dim: labels})
+    if dim not in array.coords or set(array[dim].values.tolist()) != set(labels.tolist()):
+        got = array[dim].values.tolist() if dim in array.coords else range(array.sizes[dim])
+        raise ParameterError(f"{name}: got {dim} {listed(got)}; expected {listed(labels.tolist())}")
+    return array.sel({dim: labels})
 
 
 def _converted(array: xr.DataArray, unit: str) -> xr.DataArray:
@@ -126,7 +155,7 @@ def _converted(array: xr.DataArray, unit: str) -> xr.DataArray:
 
 def _value(model: Model, name: str, value: Any) -> xr.DataArray:
     quantity = model.theta[name]
-    array = _converted(_number(name, value, "value"), quantity.unit)
+    array = _converted(as_array(model, quantity, value, "value"), quantity.unit)
     _refuse_outside(name, array, quantity.bounds, quantity.unit)
     if quantity.prior is not None:
         _refuse_outside(name, array, quantity.prior.support, quantity.unit, "prior's support")
@@ -137,7 +166,7 @@ def _start(model: Model, name: str, value: Any) -> xr.DataArray:
     if name not in model.states:
         raise ParameterError(unknown("state", name, model.states, f"{model.name} start"))
     state = model.states[name]
-    array = _converted(_number(name, value, "start"), state.unit)
+    array = _converted(as_array(model, state, value, "start"), state.unit)
     _refuse_outside(name, array, state.bounds, state.unit)
     return array
 
@@ -161,10 +190,13 @@ def _units(array: xr.DataArray, units: Any) -> tuple[Any, ...] | None:
     return labels if units is None else tuple(units)
 
 
-def _cube(array: xr.DataArray, dims: list[str], units: tuple[Any, ...] | None) -> NDArray[np.float64]:
-    """Return the values as (members, units)."""
+def _cube(
+    array: xr.DataArray, dims: list[str], units: tuple[Any, ...] | None, own: Mapping[str, int]
+) -> NDArray[np.float64]:
+    """Return the values as (members, units, elements); `own` are the sizes of a vector's dims."""
     if UNIT in array.dims:
         array = array.sel({UNIT: list(units or ())})
     else:
         array = array.expand_dims({UNIT: 1 if units is None else len(units)})
-    return array.transpose(*dims, UNIT).values.reshape(-1, array.sizes[UNIT])
+    array = array.expand_dims({d: size for d, size in own.items() if d not in array.dims})
+    return array.transpose(*dims, UNIT, *own).values.reshape(-1, array.sizes[UNIT], math.prod(own.values()))

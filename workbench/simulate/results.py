@@ -15,6 +15,7 @@ from workbench.declare.model import Model
 from workbench.simulate.kernel import SOLVED, STORM, TOO_LONG, TOO_SMALL, Solutions
 from workbench.simulate.members import Members
 
+_MOST = 12  # values of parameters in a sentence
 _WHY = {
     TOO_LONG: "took {steps} steps; try a shorter span, wider tolerances (rtol, atol) or other parameters",
     TOO_SMALL: "needed steps too small to take: a state grows without bound, is no longer a number, or the Jacobian is "
@@ -33,7 +34,8 @@ def refuse_failures(model: Model, made: Solutions, theta: Members) -> int:
     member, unit = np.argwhere(bad)[0]
     status, reached, steps, rejected, events = made.log[member, unit]
     where = f"{model.name}" + (f", unit {theta.units[unit]!r}" if theta.units else "")
-    values = ", ".join(f"{n}={v:.4g}" for n, v in zip(theta.names, theta.values[member, unit], strict=True))
+    pairs = list(zip(theta.names, theta.values[member, unit], strict=True))
+    values = ", ".join(f"{n}={v:.4g}" for n, v in pairs[:_MOST]) + (", ..." if len(pairs) > _MOST else "")
     if (why := made.reasons.get((int(member), int(unit)))) is None:
         why = _WHY[int(status)].format(steps=int(steps), rejected=int(rejected), events=int(events))
         why = f"the solver stopped at t = {reached:.6g} {model.time_unit} after it {why}"
@@ -45,15 +47,20 @@ def refuse_failures(model: Model, made: Solutions, theta: Members) -> int:
 
 
 def as_dataset(model: Model, made: Solutions, theta: Members, clock: Clock, numbers: Any) -> xr.Dataset:
-    """Return states and outputs over the dims of the draws, `unit` and `time`; every unit has the same times."""
+    """Return states and outputs over the dims of the draws, `unit`, `time` and their own; all units share times."""
     labels = clock.labels(numbers)
     dims = [*theta.index, *([UNIT] if theta.units else []), TIME]
     shape = [*theta.shape, *([len(theta.units)] if theta.units else []), len(labels)]
-    columns = {n: made.states[..., k] for k, n in enumerate(model.states)}
-    columns |= {n: made.outputs[..., k] for k, n in enumerate(model.outputs)}
-    quantities = {**model.states, **model.outputs}
-    data = {n: (dims, c.reshape(shape), describe(quantities[n])) for n, c in columns.items()}
-    coords: dict[str, Any] = {**theta.index, TIME: (TIME, labels, clock.attributes)}
+    data = {}
+    for kind, layout, values in (
+        (model.states, model.state_layout, made.states),
+        (model.outputs, model.output_layout, made.outputs),
+    ):
+        for name, quantity in kind.items():
+            part = values[..., layout.places[name]].reshape(*shape, *layout.shapes[name])
+            data[name] = ([*dims, *quantity.dims], part, describe(quantity))
+    own = {d: model.labels[d] for q in (*model.states.values(), *model.outputs.values()) for d in q.dims}
+    coords: dict[str, Any] = {**theta.index, TIME: (TIME, labels, clock.attributes), **own}
     if theta.units:
         coords[UNIT] = list(theta.units)
     return xr.Dataset(data | _happenings(model, made, theta, clock), coords)
@@ -84,7 +91,11 @@ def describe(quantity: Any) -> dict[str, str]:
 def attributes(model: Model, theta: Members, made: Solutions) -> dict[str, Any]:
     """Return the attributes that name the model, its parameters and the method."""
     same = np.all(theta.values == theta.values[:1, :1], axis=(0, 1))
-    values = {n: float(theta.values[0, 0, k]) if same[k] else "varies" for k, n in enumerate(theta.names)}
+    layout, first = model.theta_layout, theta.values[0, 0]
+    values = {
+        name: first[place].reshape(layout.shapes[name]).tolist() if same[place].all() else "varies"
+        for name, place in layout.places.items()
+    }
     return {
         "Conventions": "CF-1.11",
         "model": model.name,

@@ -39,8 +39,9 @@ def simulate(
     times
         (time,) increasing: numbers in the model's time unit, or datetime64.
     parameters
-        Mapping from names to numbers or DataArrays over chain, draw, member, unit; a Dataset of draws; or a posterior.
-        Names left out take their declared value, or the median of their prior.
+        Mapping from names to numbers or DataArrays over chain, draw, member, unit (of a vector: and its own dims; or an
+        array over these); a Dataset of draws; or a posterior. Names left out take their declared value, or the median
+        of their prior.
     inputs
         Mapping from an input's name to its series over its own time (see `workbench.simulate.series`); a DataArray may
         also be over a dim of draws, such as `member`.
@@ -55,10 +56,10 @@ def simulate(
     Returns
     -------
     xarray.Dataset
-        States and outputs over the dims of the draws, `unit` where there are several, and `time`; for each event
-        `<event>_time`, the times at which it happened (NaN beyond the last); units, long names, the model's name, its
-        parameters and the method that solved it in the attributes. Where some of many members failed, they are NaN and
-        counted. After an event that ends the asset's life, values are NaN.
+        States and outputs over the dims of the draws, `unit` where there are several, `time`, and the dims of a vector;
+        for each event `<event>_time`, the times at which it happened (NaN beyond the last); units, long names, the
+        model's name, its parameters and the method that solved it in the attributes. Where some of many members failed,
+        they are NaN and counted. After an event that ends the asset's life, values are NaN.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def simulate(
 
 def _simulate(model: Any, times: Any, given: dict[str, Any], *, seed: int | None, first: int = 0) -> xr.Dataset:
     """Solve what is given; `first` is the number of the first of the members, of which each has noise of its own."""
-    given, dim = ensemble.inputs_over_draws(given)
+    given, dim = ensemble.inputs_over_draws(model, given)
     parameters, inputs, start = given["parameters"], given["inputs"], given["start"]
     clock = Clock.of(times, model.time_unit)
     numbers = clock.numbers(times, "times")

@@ -6,6 +6,7 @@ of the column. Nothing here knows a model.
 
 import io
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -35,8 +36,10 @@ def is_table(data: Any) -> bool:
     return isinstance(data, pd.DataFrame | str | Path)
 
 
-def read_table(data: Any, where: str) -> dict[str, Column]:
+def read_table(data: Any, where: str, *, whole: Collection[str] = ()) -> dict[str, Column]:
     """Return the columns of a DataFrame, or of a CSV file, by name, units in the headers taken off.
+
+    Headers in `whole` are names as they stand, such as "T[3]" of an element of a vector.
 
     A level of the index named `time` or `unit` counts as a column, and an index of datetimes as `time`. In a CSV file
     the first line that does not start with # is the header; empty fields and NA are missing.
@@ -51,7 +54,7 @@ def read_table(data: Any, where: str) -> dict[str, Column]:
     named = [(str(header), data.iloc[:, k].to_numpy()) for k, header in enumerate(data.columns)]
     found = dict[str, Column]()
     for header, values in named:
-        name, unit = split_header(header)
+        name, unit = (header, None) if header in whole else split_header(header)
         if name in found:
             raise DataError(f"{where}: got two columns named {name!r}; expected each name once")
         found[name] = Column(values, unit)

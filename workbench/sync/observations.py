@@ -34,7 +34,8 @@ class Observations:
     time
         (N,) in the model's time unit, increasing within a unit.
     values
-        (N,) of every output with noise that was measured, in its declared unit; NaN where it was not.
+        (N,) of every output with noise that was measured, in its declared unit; NaN where it was not. Of a vector
+        (N, ...), its dims last.
     clock
         What time 0 is.
     """
@@ -68,22 +69,29 @@ class Observations:
             return {UNIT: _exactly(self.units), TIME: labels[: self.offset[1]]}
         return {UNIT: (SAMPLE, _exactly(self.units)[self.unit_index]), TIME: (SAMPLE, labels)}
 
-    def scatter(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Return an array over rows (..., N) in the layout: (..., time), (..., unit, time) or (..., sample)."""
+    def scatter(self, rows: NDArray[Any], shape: tuple[int, ...] = ()) -> NDArray[Any]:
+        """Return an array over rows in the layout: (..., time), (..., unit, time) or (..., sample).
+
+        Of a vector of this shape the last axis of `rows` holds the elements of one row after the other.
+        """
         rows = np.asarray(rows)
-        if self.layout != "grid":
-            return rows
-        assert self.units is not None
-        return rows.reshape(*rows.shape[:-1], len(self.units), -1)
+        places = (self.time.size,)
+        if self.layout == "grid":
+            assert self.units is not None
+            places = (len(self.units), self.time.size // len(self.units))
+        return rows.reshape(*rows.shape[:-1], *places, *shape)
 
     def to_dataset(self, model: Model) -> "xr.Dataset":
         """Return the readings as a Dataset in the layout, with units and long names; `observe` reads it back."""
         import xarray as xr
 
-        dataset = xr.Dataset({n: (self.dims, self.scatter(v)) for n, v in self.values.items()}, self.coords)
-        for name in self.values:
+        dataset = xr.Dataset(
+            coords=self.coords | {d: model.labels[d] for n in self.values for d in model.outputs[n].dims}
+        )
+        for name, values in self.values.items():
             output = model.outputs[name]
-            dataset[name].attrs = {"units": output.unit, "long_name": output.long_name or name}
+            attrs = {"units": output.unit, "long_name": output.long_name or name}
+            dataset[name] = ((*self.dims, *output.dims), self.scatter(values.ravel(), values.shape[1:]), attrs)
         dataset[TIME].attrs = self.clock.attributes
         return dataset
 
@@ -99,9 +107,11 @@ def observe(model: Model, data: Any) -> Observations:
         One of
 
         - a Dataset whose variables are named as outputs, over `time`, over `unit` and `time`, or over `sample` with
-          coordinates `time` and `unit`; or a DataArray with the name of an output;
-        - a DataFrame with a column `time` (or an index of times), one column an output, and a column `unit` where there
-          are several units, each with times of its own; or a Series with the name of an output;
+          coordinates `time` and `unit`, a vector over its dims as well (or over some of their labels, where only those
+          were measured); or a DataArray with the name of an output;
+        - a DataFrame with a column `time` (or an index of times), one column an output (of a vector one an element that
+          was measured, such as `T[3]`), and a column `unit` where there are several units, each with times of its own;
+          or a Series with the name of an output;
         - the path of a CSV file with such columns.
 
         Units of measure stand in `attrs["units"]`, or in a header such as "conc [mg/L]", also for the time; without
@@ -141,7 +151,7 @@ def spans(observations: Observations) -> tuple[NDArray[np.float64], NDArray[np.f
 
 def _refuse_empty(readings: Readings) -> None:
     """Refuse data, and units, of which nothing was measured."""
-    known = ~np.isnan(list(readings.values.values())).all(axis=0)
+    known = np.any([~np.isnan(v).all(axis=tuple(range(1, v.ndim))) for v in readings.values.values()], axis=0)
     if not known.any():
         raise DataError(f"data: got no samples of {listed(readings.values)}; expected at least one number")
     count = 1 if readings.labels is None else len(readings.labels)
@@ -165,11 +175,12 @@ def _refuse_impossible(model: Model, name: str, values: NDArray[np.float64], mad
         wrong = (values < 0) | (np.abs(finite - np.rint(finite)) > 1e-9 * np.abs(finite))
         expected = f"a whole number, 0 or more, as its noise is {noise.name}"
     if wrong.any():
-        row = int(np.argmax(wrong))
+        at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        row = int(at[0])
         place = made.clock.label(made.time[row]) + (
             f", unit {made.units[made.unit_index[row]]!r}" if made.units else ""
         )
-        got = f"{values[row]:g} {model.outputs[name].unit} at {place}"
+        got = f"{values[at]:g} {model.outputs[name].unit} at {place}"
         raise DataError(f"output {name!r}: got {got}; expected {expected}, and NaN where it was not measured")
 
 

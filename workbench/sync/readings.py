@@ -11,6 +11,7 @@ from workbench.base.errors import DataError, nearest
 from workbench.base.schema import SAMPLE, TIME, UNIT
 from workbench.base.tables import Column, in_unit, is_table, listed, read_labels, read_numbers, read_table
 from workbench.declare.model import Model
+from workbench.declare.quantity import Output
 
 _FORMS = "a Dataset or a DataFrame with a time, or the path of a CSV file"
 
@@ -30,7 +31,7 @@ class Readings:
     times
         (N,) raw times and their unit.
     values
-        (N,) of each output, in its declared unit.
+        (N,) of each output, in its declared unit; of a vector (N, ...), its dims last.
     """
 
     layout: str
@@ -55,7 +56,7 @@ def read(model: Model, data: Any) -> Readings:
     if isinstance(data, xr.Dataset):
         return _from_dataset(model, data)
     if is_table(data):
-        return _from_table(model, read_table(data, "data"))
+        return _from_table(model, read_table(data, "data", whole=_elements(model)))
     raise DataError(f"data: got {type(data).__name__}; expected {_FORMS}")
 
 
@@ -64,39 +65,63 @@ def _from_table(model: Model, columns: dict[str, Column]) -> Readings:
         columns = {TIME: Column(np.arange(len(next(iter(columns.values())).values))), **columns}
     if TIME not in columns:
         raise DataError(f"data: got columns {listed(columns)}; expected a column 'time', or an index of times")
-    chosen = _outputs(model, [name for name in columns if name not in (TIME, UNIT)])
+    elements = _elements(model)
+    named = {name: elements[name][0] if name in elements else name for name in columns if name not in (TIME, UNIT)}
+    chosen = _outputs(model, dict.fromkeys(named.values()))
     size = columns[TIME].values.size
     labels, index = None, np.zeros(size, dtype=np.int64)
     if UNIT in columns:
         labels, index = read_labels(columns[UNIT].values, "data")
     order = np.argsort(index, kind="stable")
-    values = {name: _numbers(model, name, columns[name])[order] for name in chosen}
+    values = {name: np.full((size, *model.shape(model.outputs[name])), np.nan) for name in chosen}
+    for column, name in named.items():
+        if name not in values:
+            continue
+        if column not in elements and model.outputs[name].dims:
+            few = [element for element, (output, _) in elements.items() if output == name]
+            raise DataError(f"output {name!r}: got one column; expected columns {listed(few, 4)}, as it is a vector")
+        place = (slice(None), *elements[column][1]) if column in elements else ...
+        values[name][place] = _numbers(model, name, columns[column])
     times = Column(columns[TIME].values[order], columns[TIME].units)
-    return Readings("time" if labels is None else "sample", labels, index[order], times, values)
+    rows = {name: array[order] for name, array in values.items()}
+    return Readings("time" if labels is None else "sample", labels, index[order], times, rows)
+
+
+def _elements(model: Model) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return the output and the place of each element of vector outputs, by the name of its column: "T[3]"."""
+    found = {}
+    for name, output in model.outputs.items():
+        for place in np.ndindex(model.shape(output)) if output.dims else ():
+            labels = [str(model.labels[dim][k]) for dim, k in zip(output.dims, place, strict=True)]
+            found[f"{name}[{', '.join(labels)}]"] = name, place
+    return found
 
 
 def _from_dataset(model: Model, data: Any) -> Readings:
     chosen = _outputs(model, [str(name) for name in data.data_vars])
-    dims = {name: set(data[name].dims) for name in chosen}
+    own = {name: model.outputs[name].dims for name in chosen}
+    data = data[chosen].map(lambda array: _in_place(model, model.outputs[str(array.name)], array), keep_attrs=True)
+    dims = {name: set(data[name].dims) - set(own[name]) for name in chosen}
     first = dims[chosen[0]]
     if first not in ({TIME}, {UNIT, TIME}, {SAMPLE}):
-        got = listed(data[chosen[0]].dims) or "none"
-        raise DataError(f"output {chosen[0]!r}: got dims {got}; expected 'time', or 'unit' and 'time'")
+        got, also = listed(data[chosen[0]].dims) or "none", f", and {listed(own[chosen[0]])}" if own[chosen[0]] else ""
+        raise DataError(f"output {chosen[0]!r}: got dims {got}; expected 'time', or 'unit' and 'time'{also}")
     for name in chosen:
         if dims[name] != first:
             raise DataError(
                 f"output {name!r}: got dims {listed(data[name].dims) or 'none'}; expected those of {chosen[0]!r}, "
                 f"{listed(data[chosen[0]].dims)} (NaN where one was not measured)"
             )
-    if TIME not in data.coords and TIME in first and model._timeless:
-        data = data.assign_coords({TIME: np.arange(data.sizes[TIME])})
     if TIME not in data.coords:
         raise DataError(f"data: got coordinates {listed(data.coords) or 'none'}; expected a coordinate 'time'")
+    order = [dim for dim in (UNIT, TIME, SAMPLE) if dim in first]
+    values = {}
+    for name in chosen:
+        array = data[name].transpose(*order, *own[name])
+        column = Column(array.values, array.attrs.get("units"))
+        values[name] = _numbers(model, name, column).reshape(-1, *model.shape(model.outputs[name]))
     if SAMPLE in first:
-        return _from_samples(model, data, chosen)
-    order = [dim for dim in (UNIT, TIME) if dim in first]
-    data = data[chosen].transpose(*order)
-    values = {name: _numbers(model, name, Column(data[name].values, data[name].attrs.get("units"))) for name in chosen}
+        return _from_samples(data, values)
     labels, index = None, np.zeros(1, dtype=np.int64)
     if UNIT in first:
         labels, index = read_labels(data.get_index(UNIT), "data")
@@ -108,18 +133,39 @@ def _from_dataset(model: Model, data: Any) -> Readings:
     return Readings(layout, labels, np.repeat(index, data.sizes[TIME]), times, values)
 
 
-def _from_samples(model: Model, data: Any, chosen: list[str]) -> Readings:
-    rows = [name for name in (TIME, UNIT) if name in data.coords]
-    for name in rows:
-        if data[name].dims != (SAMPLE,):
+def _in_place(model: Model, output: Output, array: Any) -> Any:
+    """Return readings of a vector at the places of its labels, NaN where none was taken."""
+    for dim in output.dims:
+        if dim not in array.dims:
+            continue
+        labels, where = model.labels[dim], f"output {output.name!r}"
+        if dim not in array.coords:
+            if array.sizes[dim] != labels.size:
+                raise DataError(f"{where}: got {array.sizes[dim]} of {dim!r}; expected {labels.size}, or their labels")
+            continue
+        strange = [label for label in array[dim].values.tolist() if label not in labels.tolist()]
+        if strange or array.get_index(dim).has_duplicates:
+            raise DataError(f"{where}: got {dim} {listed(array[dim].values.tolist())}; expected {listed(labels)}")
+        array = array.reindex({dim: labels})
+    return array
+
+
+def _from_samples(data: Any, values: dict[str, NDArray[np.float64]]) -> Readings:
+    for name in (TIME, UNIT):
+        if name in data.coords and data[name].dims != (SAMPLE,):
             raise DataError(f"data: got {name!r} with dims {listed(data[name].dims) or 'none'}; expected 'sample'")
-    columns = {name: Column(data[name].values, data[name].attrs.get("units")) for name in [*chosen, *rows]}
-    return _from_table(model, columns)
+    labels, index = None, np.zeros(data.sizes[SAMPLE], dtype=np.int64)
+    if UNIT in data.coords:
+        labels, index = read_labels(data[UNIT].values, "data")
+    order = np.argsort(index, kind="stable")
+    times = Column(data[TIME].values[order], data[TIME].attrs.get("units"))
+    rows = {name: array[order] for name, array in values.items()}
+    return Readings("time" if labels is None else "sample", labels, index[order], times, rows)
 
 
 def _numbers(model: Model, name: str, column: Column) -> NDArray[np.float64]:
     where = f"output {name!r}"
-    return in_unit(read_numbers(column.values, where), column.units, model.outputs[name].unit, where).ravel()
+    return in_unit(read_numbers(column.values, where), column.units, model.outputs[name].unit, where)
 
 
 def _outputs(model: Model, names: Iterable[str]) -> list[str]:

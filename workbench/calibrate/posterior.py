@@ -12,13 +12,15 @@ from workbench.base.errors import ParameterError
 from workbench.base.schema import UNIT
 from workbench.calibrate.bayes import build
 from workbench.calibrate.calibration import Calibration
-from workbench.calibrate.density import Density, compile_density
+from workbench.calibrate.density import compile_density
 from workbench.calibrate.pooling import attributes_of
 from workbench.calibrate.predict import derived, labelled, labelled_density, predictive
 from workbench.calibrate.problem import Problem, pose
 from workbench.calibrate.progress import Progress
 from workbench.calibrate.sample import FEWEST, Draws, sample
+from workbench.calibrate.space import Space, space_of
 from workbench.calibrate.start import Start, find_start
+from workbench.declare.simulator import Simulator
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -66,7 +68,9 @@ def calibrate(
 ) -> Calibration:
     """Return the posterior of a model's parameters given data, with the evidence for it.
 
-    Chains begin around the best mode found, and are sampled by NUTS. Interrupting returns what was drawn, and marks it.
+    Chains begin around the best mode found, and are sampled by NUTS. Those of a `wb.Simulator`, which has no
+    gradient, are populations of walkers (see `workbench.calibrate.populations`), whose evaluations run in parallel.
+    Interrupting returns what was drawn, and marks it.
 
     Parameters
     ----------
@@ -95,22 +99,33 @@ def calibrate(
     _check_counts(draws=(draws, FEWEST), chains=(chains, 1), tune=(tune, 0), seed=(0 if seed is None else seed, 0))
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     steps = Progress(progress)
+    problem = _pose(model, data, inputs, pool, discrepancy)
+    by_way = _by_gradient
+    if isinstance(problem.model, Simulator):
+        from workbench.calibrate.populations import by_walkers as by_way
+    streams = np.random.SeedSequence(seed).spawn(3)
+    sizes = {"chains": chains, "draws": draws, "tune": tune}
+    made, drawn, about = by_way(problem, steps, sizes, streams)
+    with steps.phase("predicting_time", "predicting the data"):
+        tree = _tree(problem, space_of(made), drawn, rng=np.random.default_rng(streams[2]))
+    tree["posterior"].attrs |= {"seed": seed, "draws_asked": draws, "tune": tune, **about, **steps.seconds}
+    return Calibration(tree, made, problem)
+
+
+def _by_gradient(
+    problem: Problem, steps: Progress, sizes: dict[str, int], streams: Any
+) -> tuple["pm.Model", Draws, dict[str, Any]]:
+    """Return the PyMC model, draws by NUTS, and what is to be said of them."""
     with steps.phase("compile_time", "compiling the model"):
-        problem = _pose(model, data, inputs, pool, discrepancy)
         made = build(problem)
         density = compile_density(made)
-    streams = np.random.SeedSequence(seed).spawn(3)
     with steps.phase("start_time", "looking for a start"):
         start = find_start(problem, density, np.random.default_rng(streams[0]))
     density.failures[0] = 0
-    with steps.phase("sampling_time", f"sampling {chains} chains of {tune} + {draws} draws"):
-        nuts_seed = int(streams[1].generate_state(1)[0])
-        drawn = sample(density, start, chains=chains, draws=draws, tune=tune, seed=nuts_seed, progress=steps)
-    with steps.phase("predicting_time", "predicting the data"):
-        tree = _tree(problem, density, drawn, rng=np.random.default_rng(streams[2]))
-    about = {"seed": seed, "draws_asked": draws, "tune": tune, **_about_start(start), **steps.seconds}
-    tree["posterior"].attrs |= about
-    return Calibration(tree, made, problem)
+    with steps.phase("sampling_time", "sampling {chains} chains of {tune} + {draws} draws".format(**sizes)):
+        drawn = sample(density, start, **sizes, seed=int(streams[1].generate_state(1)[0]), progress=steps)
+    about = {"inference_library": "nutpie", "failed_evaluations": int(density.failures[0])}
+    return made, drawn, about | _about_start(start)
 
 
 def _pose(model: Any, data: Any, inputs: Any, pool: Any, discrepancy: Any) -> Problem:
@@ -129,16 +144,12 @@ def _about_start(start: Start) -> dict[str, Any]:
     return {"start_log_density": start.best, "climbed_to": [float(t) for t in start.tops]}
 
 
-def _tree(problem: Problem, density: Density, drawn: Draws, *, rng: np.random.Generator) -> xr.DataTree:
+def _tree(problem: Problem, space: Space, drawn: Draws, *, rng: np.random.Generator) -> xr.DataTree:
     """Return the groups that ArviZ knows, with units."""
-    variables = derived(problem, density.space.constrain(drawn.points))
+    variables = derived(problem, space.constrain(drawn.points))
     readings, log_densities = predictive(problem, variables, rng)
     posterior = _posterior(problem, variables)
-    posterior.attrs |= {
-        "inference_library": "nutpie",
-        "interrupted": int(drawn.interrupted),
-        "failed_evaluations": int(density.failures[0]),
-    }
+    posterior.attrs["interrupted"] = int(drawn.interrupted)
     lead = {d: posterior[d] for d in ("chain", "draw")}
     statistics = xr.Dataset({n: (("chain", "draw"), v) for n, v in drawn.statistics.items()}, lead)
     groups = {

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,15 +28,22 @@ class Progress:
 
     def chains(self, chains: list[Any]) -> None:
         """Say how far the chains are (called by the sampler from a thread of its own)."""
+        self.now_and_then(lambda: _words(chains))
+
+    def now_and_then(self, words: Callable[[], str]) -> None:
+        """Say how it goes on, unless that was said a moment ago."""
         now = time.perf_counter()
-        if now - self._said < _EVERY:
-            return
-        self._said = now
-        done, total = sum(c.finished_draws for c in chains), sum(c.total_draws for c in chains)
-        divergences = sum(c.divergences for c in chains)
-        tuning = " (tuning)" if any(c.tuning for c in chains) else ""
-        self._say(f"sampling: {100 * done / max(total, 1):.0f} % of {total} draws{tuning}, {divergences} divergences")
+        if now - self._said >= _EVERY:
+            self._said = now
+            self._say(words())
 
     def _say(self, words: str) -> None:
         if self.show:
             print(f"workbench | {words}", file=sys.stdout, flush=True)
+
+
+def _words(chains: list[Any]) -> str:
+    done, total = sum(c.finished_draws for c in chains), sum(c.total_draws for c in chains)
+    divergences = sum(c.divergences for c in chains)
+    tuning = " (tuning)" if any(c.tuning for c in chains) else ""
+    return f"sampling: {100 * done / max(total, 1):.0f} % of {total} draws{tuning}, {divergences} divergences"

@@ -15,6 +15,9 @@ and of the bulk and tail effective sample size for reporting."""
 DIVERGING = 1e-3
 """Share of transitions that may diverge: single ones at the edge of a population's narrow end move no estimate."""
 
+ACCEPTED = 0.02
+"""Share of proposals without a gradient that must be accepted: below it most walkers never move."""
+
 Verdict = Literal["passed", "failed", "not run"]
 
 
@@ -79,7 +82,7 @@ def trust(posterior: xr.Dataset, statistics: xr.Dataset) -> TrustCard:
         (
             _rhat(measures, posterior.sizes["chain"]),
             _ess(measures),
-            _divergences(statistics),
+            *([_divergences(statistics)] if "diverging" in statistics else [_moves(statistics)]),
             _failed_solves(posterior),
             _complete(posterior),
         )
@@ -129,6 +132,16 @@ def _divergences(statistics: xr.Dataset) -> Gate:
         "reached; tighten priors that leave parameters free, or pool less"
     )
     return Gate("few divergences", "failed", share, DIVERGING, says)
+
+
+def _moves(statistics: xr.Dataset) -> Gate:
+    """Of samplers that cannot diverge: whether walkers move at all."""
+    rate = float(statistics["acceptance_rate"].mean())
+    says = f"{100 * rate:.1f} % of the proposals were accepted"
+    if rate >= ACCEPTED:
+        return Gate("walkers move", "passed", rate, ACCEPTED, f"{says}, at least {100 * ACCEPTED:.0f} %")
+    says += f", less than {100 * ACCEPTED:.0f} %: the posterior is narrow or bent; tune longer, or tighten priors"
+    return Gate("walkers move", "failed", rate, ACCEPTED, says)
 
 
 def _failed_solves(posterior: xr.Dataset) -> Gate:

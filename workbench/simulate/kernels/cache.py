@@ -51,9 +51,9 @@ def load(source: str) -> ModuleType:
     return module
 
 
-def address(kept: str) -> int:
+def address(kept: str, entry: str = "run") -> int:
     """Return the address of the machine code of a kernel that this process has loaded, by its key."""
-    return int(sys.modules[f"workbench_kernel_{kept}"].run.address)
+    return int(getattr(sys.modules[f"workbench_kernel_{kept}"], entry).address)
 
 
 def _written(source: str, name: str) -> Path:

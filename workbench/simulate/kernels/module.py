@@ -32,13 +32,13 @@ def emit(traced: Trace, method: Method | None, *, sensitivities: bool) -> str:
     arrays = Arrays(traced) if many(traced) else None
     made, entries = _equations(traced, arrays, sensitivities=sensitivities)
     features = {"sensitivities"} if sensitivities else {"values"}
-    sizes = _sizes(traced, columns, row) | {"J": entries + row}
+    sizes = sizes_of(traced, columns, row) | {"J": entries + row}
     if method is None:
         sizes |= {"G": 2 * sizes["N"], "S": 2 * sizes["N"] + sizes["J"]}
         sizes["WORK"] = sizes["S"] + 2 * row + 1
         parts = [STEPS]
     else:
-        parts, room = _solver(traced, method, sizes, arrays, sensitivities=sensitivities)
+        parts, room = solver(traced, method, sizes, arrays, sensitivities=sensitivities)
         features |= room
     if arrays:
         sizes |= arrays.room(int(sizes["WORK"]))
@@ -51,7 +51,8 @@ def emit(traced: Trace, method: Method | None, *, sensitivities: bool) -> str:
     return keep("\n\n".join([HEADER + constants, text, drivers[0]]), features)
 
 
-def _sizes(traced: Trace, columns: int, row: int) -> dict[str, int | float]:
+def sizes_of(traced: Trace, columns: int, row: int) -> dict[str, int | float]:
+    """Return the sizes that a kernel knows."""
     model = traced.model
     n = model.state_layout.size
     sizes: dict[str, int | float] = {"N": n, "K": model.output_layout.size, "M": row // n, "P": model.theta_layout.size}
@@ -66,7 +67,7 @@ def _equations(traced: Trace, arrays: Arrays | None, *, sensitivities: bool) -> 
     return jacobians.differentiated(arrays) if sensitivities else (arrays.plain(), 0)
 
 
-def _solver(
+def solver(
     traced: Trace, method: Method, sizes: dict, arrays: Arrays | None, *, sensitivities: bool
 ) -> tuple[list[str], set[str]]:
     """Return the functions of a method and of events, adding the places in W to `sizes`; and the features they need."""
@@ -94,8 +95,8 @@ def _solver(
         sizes["ASIDE"] = sizes["BEND"] + (bends + row if sensitivities else 0)
         place = sizes["ASIDE"] + sizes["J"]
         features.add("doubtful")
-        solver = rosenbrock.functions(method, band=None if full else band, sensitivities=sensitivities)
-        parts += made + jacobians.reordered(solver, made)
+        moves = rosenbrock.functions(method, band=None if full else band, sensitivities=sensitivities)
+        parts += made + jacobians.reordered(moves, made)
     sizes |= {"EVENTS": len(traced.model.thresholds)}
     if traced.model.thresholds:
         made, room = events.functions(traced, sensitivities=sensitivities)

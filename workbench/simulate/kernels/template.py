@@ -156,6 +156,7 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
                 interpolate((times[r] - t) / trial, trial, W)
                 record(times[r], p, begin, level, slope, j, W, DENSE, DENSE_S, r, OUT)
                 r += 1
+            note_step(t, trial, j, W, tape)  #: taped
             advance(reached, p, begin, level, slope, j, W)
             t = reached
             while struck >= 0:  #: events

@@ -154,8 +154,8 @@ def solve(warm, rtol, atol, PLACE):
         if attempt == 2:
             relax(rtol, atol, PLACE)
         found = search(rtol, atol, PLACE)
-        if found == 0.0:
-            return 0.0
+        if found == 0.0 or found == 8.0:  # a double root found once more, from elsewhere, may pass for a simple one
+            return found
         if attempt == 0:
             status, culprit = found, W[CULPRIT]
     W[CULPRIT] = culprit

@@ -11,6 +11,7 @@ from workbench.calibrate.likelihood import likelihood
 from workbench.calibrate.pooling import distribution, variable
 from workbench.calibrate.problem import Problem
 from workbench.declare.prior import Prior
+from workbench.declare.simulator import Simulator
 from workbench.simulate.kernel import longest_run, source
 from workbench.simulate.op import Solve
 
@@ -62,6 +63,10 @@ def _matrix(theta: list[Any], count: int) -> Any:
 def _solve(problem: Problem, theta: Any) -> Any:
     """Return the outputs at every row of the data (rows, outputs)."""
     model, s = problem.model, problem.schedule
+    if isinstance(model, Simulator):
+        from workbench.calibrate.blackbox import Evaluate
+
+        return Evaluate(problem)(theta)
     solve = Solve(
         source(model, problem.method, sensitivities=True),
         estimated=model.theta_layout.columns(model.estimated),

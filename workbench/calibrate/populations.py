@@ -82,8 +82,12 @@ def _lead(density: Blind, rngs: Generators, walkers: int, progress: Progress) ->
     while True:
         points = np.stack([density.draw_prior(rng, CANDIDATES * walkers) for rng in rngs])
         parts.append(Crowd(points, *evaluate(density, points), np.zeros(chains)))
-        whole = [np.concatenate([getattr(p, n) for p in parts], axis=1) for n in ("points", "prior", "likelihood")]
-        crowd = Crowd(*whole, np.zeros(chains))
+        crowd = Crowd(
+            np.concatenate([p.points for p in parts], axis=1),
+            np.concatenate([p.prior for p in parts], axis=1),
+            np.concatenate([p.likelihood for p in parts], axis=1),
+            np.zeros(chains),
+        )
         found = np.isfinite(crowd.likelihood).sum(axis=1).min()
         if found >= walkers:
             break

@@ -202,16 +202,16 @@ class Box:
         }
         known = {key: values for key in wanted if (values := self._kept.get(key)) is not None}
         fresh = {key: job for key, job in wanted.items() if key not in known}
-        for key, values in zip(fresh, self._run(list(fresh.values())), strict=True):
-            if isinstance(values, Failure):
-                if values.malformed and not (known or self.evaluations > self.failures):
-                    raise DeclarationError(values.why)
-                self._failed[key] = values
-                self.first_failure = self.first_failure or values.why
+        for key, result in zip(fresh, self._run(list(fresh.values())), strict=True):
+            if isinstance(result, Failure):
+                if result.malformed and not (known or self.evaluations > self.failures):
+                    raise DeclarationError(result.why)
+                self._failed[key] = result
+                self.first_failure = self.first_failure or result.why
                 self.failures += 1
             else:
-                known[key] = values
-                self._kept.put(key, values)
+                known[key] = result
+                self._kept.put(key, result)
             self.evaluations += 1
         self.hits += members * units - len(fresh)
         made = np.full((members, self.size, self.width), np.nan)

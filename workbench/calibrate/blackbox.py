@@ -107,14 +107,14 @@ class Blind:
         problem = self.problem
         variables = derived(problem, self.space.constrain(points[None]))
         outputs, failed = self.box.outputs(theta_of(problem, variables))
-        names, total = list(problem.model.outputs), np.zeros(len(points))
+        layout, total = problem.model.output_layout, np.zeros(len(points))
         with np.errstate(all="ignore"):
             for name, rows in problem.measured.items():
                 noise = problem.model.outputs[name].noise
                 assert noise is not None
-                arguments, readings = noise_arguments(problem.model, name, variables), problem.observations.values[name]
-                output = outputs[:, rows, names.index(name)]
-                total += log_density(noise, readings[rows], output, arguments).sum(axis=1)
+                arguments = noise_arguments(problem.model, name, variables)
+                output = outputs[:, :, layout.places[name]].reshape(len(points), -1)[:, rows]
+                total += log_density(noise, problem.readings(name), output, arguments).sum(axis=1)
         total[[member for member, _ in failed]] = -np.inf
         return np.where(np.isnan(total), -np.inf, total)
 

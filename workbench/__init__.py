@@ -1,6 +1,7 @@
 """A research workbench for digital twins: declare a physical model once, and everything else follows from it.
 
-1. declare: a subclass of `wb.Ode` names states, parameters with priors, inputs and outputs with noise, all with units.
+1. declare: a subclass of `wb.Ode` (or `Map`, `Static`, `Simulator`) names states, parameters with priors, inputs and
+   outputs with noise, all with units; `wb.compose` joins models.
 2. simulate: `wb.simulate(model, times)` solves it, for one set of parameters or for many draws in parallel.
 3. calibrate: `wb.calibrate(model, data)` gives a Bayesian posterior; `wb.to_pymc` gives the PyMC model behind it.
 4. forecast: `wb.forecast(calibration, times)` says what the sensors will read, with honest uncertainty.

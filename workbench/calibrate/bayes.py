@@ -7,11 +7,14 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from workbench.base.schema import UNIT
+from workbench.calibrate import graphs
 from workbench.calibrate.likelihood import likelihood
 from workbench.calibrate.pooling import distribution, variable
 from workbench.calibrate.problem import Problem
 from workbench.declare.prior import Prior
 from workbench.declare.simulator import Simulator
+from workbench.declare.static import Static
+from workbench.simulate.graph import needs_graph
 from workbench.simulate.kernel import longest_run, source
 from workbench.simulate.op import Solve
 
@@ -21,11 +24,13 @@ def build(problem: Problem) -> pm.Model:
     model = problem.model
     count = problem.rows.size - 1
     with pm.Model(coords=_coords(problem)) as made:
-        theta = []
+        theta = {}
         for name, quantity in model.theta.items():
-            way = problem.pool.get(name, "complete")
-            theta.append(pt.constant(quantity.nominal()) if quantity.prior is None else variable(quantity, way, count))
-        outputs = _solve(problem, _matrix(theta, count))
+            if quantity.prior is None:
+                theta[name] = pt.constant(np.broadcast_to(quantity.nominal(), model.shape(quantity)))
+            else:
+                theta[name] = variable(quantity, problem.pool[name], count, model.shape(quantity))
+        outputs = _solve(problem, _matrix(problem, theta, count))
         for name, rows in problem.measured.items():
             _observe(problem, name, rows, outputs)
         noises = [model.outputs[name].noise for name in problem.measured]
@@ -41,6 +46,7 @@ def _coords(problem: Problem) -> dict[str, Any]:
     labels = observations.clock.labels(observations.time)
     if observations.layout != "sample":
         coords |= {"time": np.unique(labels)}
+    coords |= problem.model.labels
     for name, rows in problem.measured.items():
         if _sample_dim(problem, name):
             coords[f"{name}_sample"] = rows
@@ -49,15 +55,21 @@ def _coords(problem: Problem) -> dict[str, Any]:
 
 def _sample_dim(problem: Problem, name: str) -> bool:
     """Whether the readings of an output need a dim of their own: ragged tables, and outputs not measured everywhere."""
-    whole = problem.measured[name].size == problem.observations.time.size
-    return problem.observations.layout == "sample" or not whole
+    return problem.observations.layout == "sample" or not problem.is_whole(name)
 
 
-def _matrix(theta: list[Any], count: int) -> Any:
+def _matrix(problem: Problem, theta: dict[str, Any], count: int) -> Any:
     """Return theta (units, parameters)."""
+    if any(quantity.dims for quantity in problem.model.theta.values()):
+        columns = []
+        for name, place in problem.model.theta_layout.places.items():
+            size = place.stop - place.start
+            by_unit = theta[name].reshape((count if UNIT in problem.dims_of(name) else 1, size))
+            columns.append(pt.broadcast_to(by_unit, (count, size)))
+        return pt.concatenate(columns, axis=1)
     if count == 1:
-        return pt.stack([t if t.ndim == 0 else t[0] for t in theta])[None, :]
-    return pt.stack([pt.broadcast_to(t, (count,)) if t.ndim == 0 else t for t in theta], axis=1)
+        return pt.stack([t if t.ndim == 0 else t[0] for t in theta.values()])[None, :]
+    return pt.stack([pt.broadcast_to(t, (count,)) if t.ndim == 0 else t for t in theta.values()], axis=1)
 
 
 def _solve(problem: Problem, theta: Any) -> Any:
@@ -67,6 +79,10 @@ def _solve(problem: Problem, theta: Any) -> Any:
         from workbench.calibrate.blackbox import Evaluate
 
         return Evaluate(problem)(theta)
+    if isinstance(model, Static):
+        graphs.warn_of_repeats(problem)
+        if needs_graph(model):
+            return graphs.outputs(problem, theta)
     solve = Solve(
         source(model, problem.method, sensitivities=True),
         estimated=model.theta_layout.columns(model.estimated),
@@ -86,17 +102,16 @@ def _observe(problem: Problem, name: str, rows: Any, outputs: Any) -> None:
         key: distribution(f"{name}_{key}", value) if isinstance(value, Prior) else value
         for key, value in noise.arguments
     }
-    column = list(problem.model.outputs).index(name)
-    whole = rows.size == problem.observations.time.size
-    centre = outputs[:, column] if whole else outputs[rows, column]
-    readings = problem.observations.values[name][rows]
+    place, shape = problem.model.output_layout.places[name], problem.model.output_layout.shapes[name]
+    centre = outputs[:, place].ravel() if shape else outputs[:, place.start]
+    readings = problem.readings(name)
     if noise.family.readings == "count":
         readings = readings.astype(np.int64)
     if _sample_dim(problem, name):
+        centre = centre if problem.is_whole(name) else centre[rows]
         likelihood(name, noise, centre, arguments, observed=readings, shape=rows.size, dims=f"{name}_sample")
         return
-    dims = problem.observations.dims
-    if len(dims) == 2:
-        shape = (problem.rows.size - 1, -1)
-        centre, readings = centre.reshape((shape[0], readings.size // shape[0])), readings.reshape(shape)
+    readings = problem.observations.scatter(readings, shape)
+    dims = (*problem.observations.dims, *problem.model.outputs[name].dims)
+    centre = centre if readings.ndim == 1 else centre.reshape(readings.shape)
     likelihood(name, noise, centre, arguments, observed=readings, shape=readings.shape, dims=dims)

@@ -69,18 +69,22 @@ def spread_prior(prior: Prior) -> Prior:
     return make("HalfNormal", half_width)
 
 
-def variable(parameter: Parameter, way: str, count: int) -> Any:
-    """Return the PyMC variable of an estimated parameter: a scalar, or a vector over `unit`."""
+def variable(parameter: Parameter, way: str, count: int, shape: tuple[int, ...] = ()) -> Any:
+    """Return the PyMC variable of an estimated parameter: a scalar, or over `unit` and the dims of a vector.
+
+    Elements of a vector are independent, and so are their populations.
+    """
     assert parameter.prior is not None
+    own: dict[str, Any] = {"dims": parameter.dims, "shape": shape} if shape else {}
+    among = {"dims": (UNIT, *parameter.dims), "shape": (count, *shape)}
     if way == "complete":
-        return distribution(parameter.name, parameter.prior)
+        return distribution(parameter.name, parameter.prior, **own)
     if way == "none":
-        return distribution(parameter.name, parameter.prior, dims=UNIT, shape=count)
-    population = distribution(f"{parameter.name}_pop", parameter.prior)
-    spread = distribution(f"{parameter.name}_sd", spread_prior(parameter.prior))
+        return distribution(parameter.name, parameter.prior, **among)
+    population = distribution(f"{parameter.name}_pop", parameter.prior, **own)
+    spread = distribution(f"{parameter.name}_sd", spread_prior(parameter.prior), **own)
     scale = scale_of(parameter.prior)
     centre = scale.link(population, pt.log)
-    among = {"dims": UNIT, "shape": count}
     if scale.name == "identity":
         return pm.Normal(parameter.name, mu=centre, sigma=spread, **among)
     if scale.name == "log" and scale.low == 0.0:
@@ -88,7 +92,7 @@ def variable(parameter: Parameter, way: str, count: int) -> Any:
     if scale.name == "logit" and (scale.low, scale.high) == (0.0, 1.0):
         return _logit_normal(parameter.name, mu=centre, sigma=spread, **among)
     between = pm.Normal(f"{parameter.name}_offset", mu=centre, sigma=spread, **among)
-    return pm.Deterministic(parameter.name, scale.unlink(between, pt.exp), dims=UNIT)
+    return pm.Deterministic(parameter.name, scale.unlink(between, pt.exp), dims=among["dims"])
 
 
 def distribution(name: str, prior: Prior, **keywords: Any) -> Any:

@@ -168,8 +168,8 @@ def _posterior(problem: Problem, variables: Mapping[str, Array]) -> xr.Dataset:
     attributes |= {n: {"units": q.unit, "long_name": q.long_name} for n, q in model.noise_parameters.items()}
     shape = next(iter(variables.values())).shape[:2]
     coords: dict[str, Any] = {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
-    if any(v.ndim == 3 for v in variables.values()):
-        coords[UNIT] = list(problem.units or ())
-    data = {n: (("chain", "draw", UNIT)[: v.ndim], v, attributes.get(n, {})) for n, v in variables.items()}
+    data = {n: (("chain", "draw", *problem.dims_of(n)), v, attributes.get(n, {})) for n, v in variables.items()}
+    labels = {UNIT: list(problem.units or ()), **model.labels}
+    coords |= {dim: labels[dim] for dims, _, _ in data.values() for dim in dims[2:]}
     attrs = {"model": model.name, "time_unit": model.time_unit, "pool": json.dumps(dict(problem.pool))}
     return xr.Dataset(data, coords, attrs)

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from workbench.base.schema import UNIT
 from workbench.calibrate.likelihood import draw_readings, log_density
 from workbench.calibrate.pooling import scale_of
 from workbench.calibrate.problem import Problem
@@ -29,17 +30,17 @@ def derived(problem: Problem, free: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def theta_of(problem: Problem, variables: Mapping[str, Array]) -> Array:
-    """Return theta (members, units, parameters) from variables (chains, draws) or (chains, draws, units)."""
-    units = problem.rows.size - 1
+    """Return theta (members, units, parameters) from variables (chains, draws), then `unit`, then a vector's dims."""
+    units, model = problem.rows.size - 1, problem.model
     first = next(iter(variables.values()))
     members = first.shape[0] * first.shape[1]
-    theta = np.empty((members, units, len(problem.model.theta)))
-    for k, (name, quantity) in enumerate(problem.model.theta.items()):
-        if quantity.prior is None:
-            theta[:, :, k] = quantity.nominal()
+    theta = np.empty((members, units, model.theta_layout.size))
+    for name, place in model.theta_layout.places.items():
+        if model.theta[name].prior is None:
+            theta[:, :, place] = np.ravel(model.theta[name].nominal())
         else:
-            value = variables[name]
-            theta[:, :, k] = value.reshape(members, -1) if value.ndim == 3 else value.reshape(members, 1)
+            each = units if UNIT in problem.dims_of(name) else 1
+            theta[:, :, place] = variables[name].reshape(members, each, place.stop - place.start)
     return theta
 
 
@@ -61,32 +62,35 @@ def noise_arguments(model: Model, name: str, variables: Mapping[str, Any]) -> di
 
 
 def predictive(problem: Problem, variables: Mapping[str, Array], rng: np.random.Generator) -> tuple[dict, dict]:
-    """Return readings drawn at every row, and the log density of each measured one; both (chains, draws, rows)."""
+    """Return readings drawn at every row, and the log density of each measured one; both (chains, draws, rows).
+
+    Of a vector, the elements of one row after the other, as in `Problem.measured`.
+    """
     first = next(iter(variables.values()))
     lead = first.shape[:2]
     solutions = solve_data(problem, variables)
-    names = list(problem.model.outputs)
     drawn, density = {}, {}
     for name, rows in problem.measured.items():
         noise = problem.model.outputs[name].noise
         assert noise is not None
-        output = solutions.outputs[:, :, names.index(name)]
+        output = solutions.outputs[:, :, problem.model.output_layout.places[name]].reshape(lead[0] * lead[1], -1)
         arguments = noise_arguments(problem.model, name, variables)
         drawn[name] = draw_readings(noise, output, arguments, rng).reshape(*lead, -1)
-        readings = problem.observations.values[name][rows]
-        density[name] = log_density(noise, readings, output[:, rows], arguments).reshape(*lead, -1)
+        density[name] = log_density(noise, problem.readings(name), output[:, rows], arguments).reshape(*lead, -1)
     return drawn, density
 
 
 def labelled(problem: Problem, rows: Mapping[str, Array]) -> xr.Dataset:
     """Return arrays (chains, draws, rows) in the layout of the data, with units and long names."""
-    observations = problem.observations
-    data = {
-        name: xr.Variable(("chain", "draw", *observations.dims), observations.scatter(values), _describe(problem, name))
-        for name, values in rows.items()
-    }
+    observations, model = problem.observations, problem.model
+    data, own = {}, {}
+    for name, values in rows.items():
+        output = model.outputs[name]
+        dims = ("chain", "draw", *observations.dims, *output.dims)
+        data[name] = xr.Variable(dims, observations.scatter(values, model.shape(output)), _describe(problem, name))
+        own |= {dim: model.labels[dim] for dim in output.dims}
     lead = next(iter(rows.values())).shape[:2]
-    coords = {"chain": np.arange(lead[0]), "draw": np.arange(lead[1]), **observations.coords}
+    coords = {"chain": np.arange(lead[0]), "draw": np.arange(lead[1]), **observations.coords, **own}
     dataset = xr.Dataset(data, coords)
     dataset["time"].attrs = observations.clock.attributes
     return dataset
@@ -94,7 +98,7 @@ def labelled(problem: Problem, rows: Mapping[str, Array]) -> xr.Dataset:
 
 def labelled_density(problem: Problem, density: Mapping[str, Array]) -> xr.Dataset:
     """Return log densities in the layout of the data, or over `<output>_sample` where some rows were not measured."""
-    whole = {n: v for n, v in density.items() if v.shape[-1] == problem.observations.time.size}
+    whole = {n: v for n, v in density.items() if problem.is_whole(n)}
     lead = next(iter(density.values())).shape[:2]
     dataset = (
         labelled(problem, whole) if whole else xr.Dataset(coords={"chain": range(lead[0]), "draw": range(lead[1])})
@@ -102,12 +106,15 @@ def labelled_density(problem: Problem, density: Mapping[str, Array]) -> xr.Datas
     for name in whole:
         dataset[name].attrs = {"units": "1", "long_name": f"log density of {name}"}
     for name in [n for n in density if n not in whole]:
-        rows, observations = problem.measured[name], problem.observations
-        dim = f"{name}_sample"
+        observations, output = problem.observations, problem.model.outputs[name]
+        dim, shape = f"{name}_sample", problem.model.shape(output)
+        rows, *element = np.unravel_index(problem.measured[name], (observations.time.size, *shape))
         dataset[name] = (("chain", "draw", dim), density[name], {"units": "1", "long_name": f"log density of {name}"})
         dataset.coords[f"{name}_time"] = (dim, observations.clock.labels(observations.time[rows]))
         if observations.units is not None:
             dataset.coords[f"{name}_unit"] = (dim, np.asarray(observations.units)[observations.unit_index[rows]])
+        for own, places in zip(output.dims, element, strict=True):
+            dataset.coords[f"{name}_{own}"] = (dim, problem.model.labels[own][places])
     return dataset
 
 

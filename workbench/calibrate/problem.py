@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.base.errors import DataError, DeclarationError, ParameterError, unknown
+from workbench.base.schema import UNIT
 from workbench.declare.model import Model, as_model
 from workbench.declare.quantity import Parameter
 from workbench.simulate.kernel import count_stiff, method_of
@@ -56,8 +57,29 @@ class Problem:
 
     @cached_property
     def measured(self) -> dict[str, NDArray[np.int64]]:
-        """For each output with data, the rows at which it was measured."""
+        """For each output with data, the rows at which it was measured.
+
+        Of a vector, the elements of one row after the other are counted through: row * size + element.
+        """
         return {name: np.flatnonzero(~np.isnan(v)) for name, v in self.observations.values.items()}
+
+    def readings(self, name: str) -> NDArray[np.float64]:
+        """Return what was measured of an output, at the rows that `measured` says."""
+        return self.observations.values[name].ravel()[self.measured[name]]
+
+    def is_whole(self, name: str) -> bool:
+        """Say whether an output was measured everywhere."""
+        return self.measured[name].size == self.observations.values[name].size
+
+    def dims_of(self, name: str) -> tuple[str, ...]:
+        """Return the dims of a variable of the posterior: `unit` where each has one, and those of a vector."""
+        for parameter, way in self.pool.items():
+            own = self.model.theta[parameter].dims
+            if name == parameter or (way == "partial" and name == f"{parameter}_offset"):
+                return own if way == "complete" else (UNIT, *own)
+            if way == "partial" and name in (f"{parameter}_pop", f"{parameter}_sd"):
+                return own
+        return ()
 
     @cached_property
     def typical(self) -> NDArray[np.float64]:
@@ -80,14 +102,14 @@ class Problem:
         return RODAS5P if stiff >= 8 else method_of(self.model)
 
 
-def _typical(quantity: Parameter, mass: float) -> float:
-    """Return a quantile of a parameter's prior; what is nominal where there is none."""
+def _typical(quantity: Parameter, mass: float) -> Any:
+    """Return a quantile of a parameter's prior; what is nominal where there is none, a vector as its elements."""
     if quantity.prior is None:
-        return quantity.nominal()
+        return np.ravel(quantity.nominal())
     try:
         return quantity.prior.quantile(mass)
     except DeclarationError:  # an improper prior
-        return 1.0 if quantity.value is None else quantity.value
+        return 1.0 if quantity.value is None else np.ravel(quantity.value)
 
 
 def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None) -> Problem:

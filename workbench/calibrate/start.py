@@ -85,13 +85,13 @@ def draw_free(problem: Problem, rng: np.random.Generator, size: int) -> dict[str
     for name, quantity in problem.model.theta.items():
         if quantity.prior is None:
             continue
-        way = problem.pool[name]
+        way, shape = problem.pool[name], problem.model.shape(quantity)
         if way == "complete":
-            drawn[name] = draw_prior(quantity.prior, rng, size)
+            drawn[name] = draw_prior(quantity.prior, rng, (size, *shape))
         elif way == "none":
-            drawn[name] = draw_prior(quantity.prior, rng, (size, count))
+            drawn[name] = draw_prior(quantity.prior, rng, (size, count, *shape))
         else:
-            drawn |= _draw_population(name, quantity.prior, rng, (size, count))
+            drawn |= _draw_population(name, quantity.prior, rng, (size, count, *shape))
     for name, quantity in problem.model.noise_parameters.items():
         assert quantity.prior is not None
         if name.rsplit("_", 1)[0] in problem.measured:
@@ -99,10 +99,12 @@ def draw_free(problem: Problem, rng: np.random.Generator, size: int) -> dict[str
     return drawn
 
 
-def _draw_population(name: str, prior: Prior, rng: np.random.Generator, shape: tuple[int, int]) -> dict[str, Array]:
+def _draw_population(name: str, prior: Prior, rng: np.random.Generator, shape: tuple[int, ...]) -> dict[str, Array]:
+    """Return draws of a population and its units; `shape` is (draws, units), then that of a vector."""
     scale = scale_of(prior)
-    population = draw_prior(prior, rng, shape[0])
-    spread = np.minimum(draw_prior(spread_prior(prior), rng, shape[0]), spread_prior(prior).quantile(0.5))
+    population = draw_prior(prior, rng, (shape[0], *shape[2:]))
+    spread = draw_prior(spread_prior(prior), rng, population.shape)
+    spread = np.minimum(spread, spread_prior(prior).quantile(0.5))
     latent = scale.link(population)[:, None] + spread[:, None] * rng.normal(size=shape)
     units = scale.unlink(latent)
     return {f"{name}_pop": population, f"{name}_sd": spread, name: units, f"{name}_offset": latent}

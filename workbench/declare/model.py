@@ -70,11 +70,15 @@ class Model(metaclass=ModelType):
         Unit of `t`, of every rate and of numeric `time` coordinates.
     rtol, atol
         Relative and absolute tolerance of the solver, the latter in each state's own unit.
+    adjoint
+        Whether gradients go back over the solver's steps (True) rather than forward with them (False); None leaves the
+        choice to the number of estimated parameters.
     """
 
     time_unit: ClassVar[str]
     rtol: ClassVar[float] = 1e-6
     atol: ClassVar[float] = 1e-9
+    adjoint: ClassVar[bool | None] = None
     _quantities: ClassVar[Mapping[str, Quantity]]
     _methods: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # the equations of this kind, with their arguments
     _main: ClassVar[str] = ""  # the methods of which any makes a subclass whole

@@ -13,16 +13,41 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.cache import _call_cached_ptr
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
-from workbench.simulate.kernel import pointers
+from workbench.base.errors import DeclarationError
+from workbench.declare.model import Model
+from workbench.simulate.kernel import longest_run, pointers, source
 from workbench.simulate.kernels import cache
-from workbench.simulate.op import SCHEDULE_TYPES, VERSION
+from workbench.simulate.methods.tableau import Method
+from workbench.simulate.op import SCHEDULE_TYPES, VERSION, Solve
+from workbench.simulate.scenario import Schedule
 
+MANY = 32  # estimated parameters from which on the adjoint takes less time than forward sensitivities
 MEMORY = 2**28  # bytes that states on a tape may take, of all units together
 _D, _L = numba.types.CPointer(numba.types.float64), numba.types.CPointer(numba.types.int64)
 _N, _F = numba.types.int64, numba.types.float64
 _SCHEDULE = (_D, _N, _L, _D, _N, _D, _D, _D, _L, _D, _N)
 _RUN = numba.types.FunctionType(numba.types.void(*_SCHEDULE, _F, _F, _N, _N, _D, _D))
 _PULL = numba.types.FunctionType(numba.types.void(*_SCHEDULE, _N, _N, _D, _D, _D))
+
+
+def operation(model: Model, method: Method | None, schedule: Schedule) -> "Solve | SolveTaped":
+    """Return the operation that solves a model: with sensitivities, or with the adjoint where parameters are many.
+
+    `model.adjoint` overrides the choice; DeclarationError where it asks for an adjoint that there is none of.
+    """
+    columns = model.theta_layout.columns(model.estimated)
+    possible = method is not None and not model.thresholds
+    if model.adjoint and not possible:
+        what = "events" if model.thresholds else "equations that are not integrated"
+        raise DeclarationError(f"{model.name}: got adjoint = True with {what}; expected None or False")
+    tolerances, run = (model.rtol, model.atol), longest_run(schedule)
+    if possible and (len(columns) >= MANY if model.adjoint is None else model.adjoint):
+        sizes = model.output_layout.size, model.state_layout.size
+        text = source(model, method, sensitivities=False, adjoint=True)
+        return SolveTaped(text, estimated=columns, sizes=sizes, tolerances=tolerances, longest_run=run)
+    text = source(model, method, sensitivities=True)
+    outputs = model.output_layout.size
+    return Solve(text, estimated=columns, outputs=outputs, tolerances=tolerances, longest_run=run)
 
 
 class SolveTaped(Op):

@@ -17,6 +17,7 @@ from workbench.declare.simulator import Simulator
 from workbench.declare.static import Static
 from workbench.declare.trace import trace
 from workbench.simulate.kernels import cache
+from workbench.simulate.kernels.adjoint import emit as emit_adjoint
 from workbench.simulate.kernels.module import emit
 from workbench.simulate.methods.dop853 import DOP853
 from workbench.simulate.methods.rodas5p import RODAS5P
@@ -72,10 +73,10 @@ def method_of(model: Model) -> Method | None:
     return DOP853 if tightest <= TIGHT else TSIT5
 
 
-def source(model: Model, method: Method | None, *, sensitivities: bool) -> str:
+def source(model: Model, method: Method | None, *, sensitivities: bool, adjoint: bool = False) -> str:
     """Return the source of the model's kernel (traced at the first use, kept with the instance)."""
     kept = vars(model).setdefault("_kernels", {})
-    kind = (method.name if method else "", sensitivities)
+    kind = (method.name if method else "", sensitivities, adjoint)
     with _LOCK:
         if kind not in kept:
             if "trace" not in kept:
@@ -84,6 +85,9 @@ def source(model: Model, method: Method | None, *, sensitivities: bool) -> str:
                 from workbench.simulate import graph
 
                 kept[kind] = graph.source(model, sensitivities=sensitivities)
+            elif adjoint:
+                assert method is not None
+                kept[kind] = emit_adjoint(kept["trace"], method)
             else:
                 kept[kind] = emit(kept["trace"], method, sensitivities=sensitivities)
     return kept[kind]

@@ -23,14 +23,14 @@ def note_step(t, h, j, W, tape):
         kept = (kept + 1) // 2
         for k in range(1, kept):
             for i in range(N):
-                tape[states + k * N + i] = tape[states + 2 * k * N + i]
+                poke(tape, states + k * N + i, peek(tape, states + 2 * k * N + i))
         stride *= 2
         tape[1] = stride
         tape[2] = kept
         if steps % stride != 0:
             return
     for i in range(N):
-        tape[states + kept * N + i] = W[i]
+        poke(tape, states + kept * N + i, W[i])
     tape[2] = kept + 1
 
 
@@ -42,15 +42,15 @@ def restore(s, filled, p, begin, level, slope, jump, W, tape):
     here = states + base // stride * N
     if stride == 1:
         for i in range(N):
-            W[i] = tape[here + i]
+            W[i] = peek(tape, here + i)
         return -1
     between = states + int(tape[3]) * N
     if base != filled:
         for i in range(N):
-            W[i] = tape[here + i]
+            W[i] = peek(tape, here + i)
         for m in range(base, min(base + stride, int(tape[0]))):
             for i in range(N):
-                tape[between + (m - base) * N + i] = W[i]
+                poke(tape, between + (m - base) * N + i, W[i])
             t, h, j = tape[HEAD + 3 * m], tape[HEAD + 3 * m + 1], int(tape[HEAD + 3 * m + 2])
             arrive(t, p, begin, level, slope, j, W)
             step(t, h, p, begin, level, slope, j, W)
@@ -60,7 +60,7 @@ def restore(s, filled, p, begin, level, slope, jump, W, tape):
                 for i in range(N):
                     W[i] += jump[j + 1, i]
     for i in range(N):
-        W[i] = tape[between + (s - base) * N + i]
+        W[i] = peek(tape, between + (s - base) * N + i)
     return base
 
 

@@ -1,7 +1,7 @@
 """Figures over time: readings of each unit, of the prior, of a study done again. Each returns a matplotlib Figure."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,9 @@ MARKS: Mapping[str, Any] = {
     "fillstyle": "none",
     "markeredgewidth": 0.7,
 }
+_PANELS = 12  # of elements of a vector
 _KEPT = 1000  # draws of a band: more cost time and show nothing
+_WIDE = 200  # states and outputs of all units, above which fewer draws are kept
 
 
 def fill(
@@ -55,7 +57,7 @@ def fill(
 
 @styled
 def measured(observed: xr.DataArray) -> Figure:
-    """Draw what was measured, a line for each unit: as it is (a), and on a logarithmic scale (b).
+    """Draw what was measured, a line for each unit and element: as it is (a), and on a logarithmic scale (b).
 
     Parameters
     ----------
@@ -68,7 +70,15 @@ def measured(observed: xr.DataArray) -> Figure:
         for unit in dict.fromkeys(units.tolist()):
             one = observed.where(observed[UNIT] == unit, drop=True).squeeze() if UNIT in observed.coords else observed
             values = one.where(one > 0) if place else one
-            ax.plot(one[TIME].values, values.values, color=BLUE, lw=0.7, marker="o", markersize=2.2, markeredgewidth=0)
+            ax.plot(
+                one[TIME].values,
+                values.values.reshape(one[TIME].size, -1),
+                color=BLUE,
+                lw=0.7,
+                marker="o",
+                markersize=2.2,
+                markeredgewidth=0,
+            )
         ax.set_yscale("log" if place else "linear")
         ax.set(xlabel=label(observed[TIME]), ylabel=label(observed))
         letter(ax, place)
@@ -93,7 +103,8 @@ def individual_fits(
     calibration
         A calibration with its model.
     output
-        Which output; by default the first that was measured.
+        Which output; by default the first that was measured. Of a vector, elements spread over all that were measured
+        have a panel each, about a dozen in all.
     band
         Probability of the band, tails equal.
     columns
@@ -112,24 +123,43 @@ def individual_fits(
     few = _thinned(calibration)
     curves = forecast(few, seen.clock.labels(times), noise=False)
     fitted = read(problem.model, curves, few.posterior, seed=seed)[output]
-    units = [None] if problem.units is None else list(problem.units)
-    columns = min(columns, len(units))
-    rows = -(-len(units) // columns)
+    places = list(_panels_of(problem, output, names or {}))
+    columns = min(columns, len(places))
+    rows = -(-len(places) // columns)
     width = PAGE if columns > 1 else COLUMN
     fig, axes = panels(rows, columns, width=width, height=1.35 * rows + 0.7, sharex=True, sharey=True)
     observed_times = seen.clock.labels(seen.time)
-    for k, (ax, unit) in enumerate(zip(axes.flat, units, strict=False)):
-        fill(ax, fitted if unit is None else fitted.sel({UNIT: unit}), masses=(band,))
-        mine = seen.unit_index == k
-        ax.plot(observed_times[mine], seen.values[output][mine], **MARKS)
-        if unit is not None:
-            ax.set_title((names or {}).get(unit, f"{unit}"), pad=2)
-    for ax in axes.flat[len(units) :]:
+    for ax, (title, place, mine) in zip(axes.flat, places, strict=False):
+        fill(ax, fitted.isel(place), masses=(band,))
+        ax.plot(observed_times[mine[0]], seen.values[output][mine], **MARKS)
+        ax.set_title(title, pad=2)
+    for ax in axes.flat[len(places) :]:
         ax.set_axis_off()
     fig.supxlabel(label(fitted[TIME]), fontsize=8)
     fig.supylabel(label(fitted), fontsize=8)
     fig.legend(handles=_keys(band), loc="outside upper left", ncols=3)
     return fig
+
+
+def _panels_of(
+    problem: Problem, output: str, names: Mapping[Any, str]
+) -> Iterator[tuple[str, dict[str, int], tuple[Any, ...]]]:
+    """Yield for each panel its title, its place among the model's results, and its place among the readings."""
+    seen, dims = problem.observations, problem.model.outputs[output].dims
+    units = [None] if problem.units is None else list(problem.units)
+    read = np.argwhere(~np.isnan(seen.values[output]).all(axis=0)) if dims else np.zeros((1, 0), dtype=int)
+    for k, unit in enumerate(units):
+        for element in read[spread(len(read), max(1, _PANELS // len(units)))]:
+            place = dict(zip(dims, element.tolist(), strict=True))
+            words = [] if unit is None else [names.get(unit, f"{unit}")]
+            words += [f"{dim} {problem.model.labels[dim][at]}" for dim, at in place.items()]
+            own = {} if unit is None else {UNIT: k}
+            yield ", ".join(words), own | place, (np.flatnonzero(seen.unit_index == k), *place.values())
+
+
+def spread(count: int, most: int) -> Any:
+    """Return at most so many places, spread evenly over all."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
 def _keys(band: float) -> list[Any]:
@@ -227,9 +257,10 @@ def problem_of(calibration: Calibration) -> Problem:
 
 def _thinned(calibration: Calibration) -> Calibration:
     """Return a calibration with fewer draws, spread evenly, for what a figure shows."""
-    posterior = calibration.posterior
+    posterior, problem = calibration.posterior, problem_of(calibration)
     total = int(np.prod([posterior.sizes[d] for d in DRAW_DIMS if d in posterior.sizes]))
-    step = max(1, total // _KEPT)
+    width = (problem.model.state_layout.size + problem.model.output_layout.size) * (problem.rows.size - 1)
+    step = max(1, total // int(np.clip(_KEPT * _WIDE / width, 100, _KEPT)))
     return dataclasses.replace(
         calibration, tree=xr.DataTree.from_dict({"posterior": posterior.isel({DRAW: slice(None, None, step)})})
     )

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from workbench.base.errors import DataError, unknown
-from workbench.base.schema import CHAIN, DRAW
+from workbench.base.schema import CHAIN, DRAW, UNIT
 from workbench.calibrate.calibration import MASS, Calibration
 from workbench.calibrate.pooling import scale_of, spread_prior
 from workbench.calibrate.problem import Problem
@@ -23,9 +23,11 @@ from workbench.report.curves import (
     measured,
     prior_predictive,
     problem_of,
+    spread,
     visual_predictive_check,
 )
 from workbench.report.style import BLUE, GREEN, INK, LINES, ORANGE, PAGE, PALE_BLUE, RED, label, panels, styled
+from workbench.report.tables import elements
 
 __all__ = [
     "fill",
@@ -62,7 +64,7 @@ def prior_posterior(calibration: Calibration, names: Sequence[str] | None = None
         A calibration with its model.
     names
         Variables of the posterior; by default all but the units of a population. One with a `unit` dim gets a line for
-        each unit.
+        each unit; a vector one for each of a dozen elements, spread over all.
     columns
         Panels beside each other, over the width of a page.
     """
@@ -74,7 +76,7 @@ def prior_posterior(calibration: Calibration, names: Sequence[str] | None = None
     rows = -(-len(chosen) // columns)
     fig, axes = panels(rows, columns, width=PAGE, height=1.55 * rows + 0.3)
     for ax, name in zip(axes.flat, chosen, strict=False):
-        _before_after(ax, posterior[name], priors[name])
+        _before_after(ax, _few(posterior[name], 12), priors[name])
     for ax in axes.flat[len(chosen) :]:
         ax.set_axis_off()
     keys = [
@@ -87,6 +89,12 @@ def prior_posterior(calibration: Calibration, names: Sequence[str] | None = None
     else:
         fig.legend(handles=keys, loc="outside upper left", ncols=3)
     return fig
+
+
+def _few(draws: xr.DataArray, most: int) -> xr.DataArray:
+    """Return the draws of at most so many elements of a vector's first dim, spread over all; of a scalar all."""
+    own = [d for d in draws.dims if d not in (CHAIN, DRAW, UNIT)]
+    return draws.isel({d: spread(draws.sizes[d], most if d == own[0] else 1) for d in own})
 
 
 def _before_after(ax: Axes, array: xr.DataArray, prior: Prior) -> None:
@@ -133,18 +141,20 @@ def ranks(calibration: Calibration, names: Sequence[str] | None = None, *, colum
     calibration
         Any calibration.
     names
-        Variables without a `unit` dim; by default all of these.
+        Variables without a `unit` dim; by default all of these. Of a vector, three elements spread over all.
     columns
         Panels beside each other, over the width of a page.
     bins
         Bins of the ranks.
     """
     posterior = calibration.posterior
-    chosen = list(names or (str(n) for n, v in posterior.data_vars.items() if set(v.dims) == {CHAIN, DRAW}))
+    variables = names or [str(n) for n, v in posterior.data_vars.items() if UNIT not in v.dims]
+    few = [_few(posterior[name], 3) for name in variables]
+    chosen = {element: draws.isel(place) for draws in few for element, place in elements(draws)}
     rows = -(-len(chosen) // columns)
     fig, axes = panels(rows, columns, width=PAGE, height=1.3 * rows + 0.2, sharex=True, sharey=True)
-    for ax, name in zip(axes.flat, chosen, strict=False):
-        values = posterior[name].transpose(CHAIN, DRAW).values
+    for ax, (name, draws) in zip(axes.flat, chosen.items(), strict=False):
+        values = draws.transpose(CHAIN, DRAW).values
         order = values.ravel().argsort().argsort().reshape(values.shape) / values.size
         for chain, places in enumerate(order):
             height, edges = np.histogram(places, bins=bins, range=(0, 1))

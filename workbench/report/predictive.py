@@ -42,13 +42,16 @@ def prior_units(
     for name, quantity in {**model.theta, **model.noise_parameters}.items():
         if quantity.prior is None:
             continue
-        values = draw_prior(quantity.prior, rng, draws)
+        shape = (draws, *model.shape(quantity))
+        values = draw_prior(quantity.prior, rng, shape)
         if (pool or {}).get(name) == "partial":
             scale = scale_of(quantity.prior)
-            spread = draw_prior(spread_prior(quantity.prior), rng, draws)
-            values = scale.unlink(scale.link(values) + spread * rng.normal(size=draws))
-        drawn[name] = (MEMBER, values, {"units": quantity.unit, "long_name": quantity.long_name})
-    return xr.Dataset(drawn, {MEMBER: np.arange(draws)}, {"model": model.name})
+            spread = draw_prior(spread_prior(quantity.prior), rng, shape)
+            values = scale.unlink(scale.link(values) + spread * rng.normal(size=shape))
+        attrs = {"units": quantity.unit, "long_name": quantity.long_name}
+        drawn[name] = ((MEMBER, *quantity.dims), values, attrs)
+    labels = {dim: model.labels[dim] for dims, _, _ in drawn.values() for dim in dims[1:]}
+    return xr.Dataset(drawn, {MEMBER: np.arange(draws), **labels}, {"model": model.name})
 
 
 def prior_readings(
@@ -87,7 +90,7 @@ def read(model: Model, outputs: xr.Dataset, parameters: xr.Dataset, *, seed: int
     model
         The declaration.
     outputs
-        What `wb.simulate` or `wb.forecast` (without noise) returned: dims of draws first, `time` last.
+        What `wb.simulate` or `wb.forecast` (without noise) returned: dims of draws first.
     parameters
         The draws, which hold the arguments of the noise.
     seed
@@ -101,11 +104,10 @@ def read(model: Model, outputs: xr.Dataset, parameters: xr.Dataset, *, seed: int
             continue
         arguments = noise_arguments(model, name, values)
         lead = max((a.size for a in arguments.values()), default=1)
-        drawn = np.empty(outputs[name].shape)
-        for k in range(drawn.shape[-1]):
-            now = outputs[name].values[..., k]
+        drawn, axis = np.empty(outputs[name].shape), outputs[name].dims.index(TIME)
+        for now, there in zip(np.moveaxis(outputs[name].values, axis, 0), np.moveaxis(drawn, axis, 0), strict=True):
             rng = np.random.default_rng(word)
-            drawn[..., k] = draw_readings(output.noise, now.reshape(lead, -1), arguments, rng).reshape(now.shape)
+            there[...] = draw_readings(output.noise, now.reshape(lead, -1), arguments, rng).reshape(now.shape)
         found[name] = outputs[name].copy(data=drawn)
     return outputs[list(found)].assign(found)
 
@@ -141,7 +143,7 @@ def study_again(calibration: Calibration, *, seed: int | None = None) -> xr.Data
     count = 1 if problem.units is None else len(problem.units)
     fresh = [calibration.new_unit(seed=int(word)) for word in streams[0].generate_state(count)]
     variables = {
-        str(name): np.stack([unit[name].values for unit in fresh], axis=-1)
+        str(name): np.stack([unit[name].values for unit in fresh], axis=2)
         if problem.pool.get(str(name)) == "partial"
         else fresh[0][name].values
         for name in fresh[0].data_vars

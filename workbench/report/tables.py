@@ -1,6 +1,6 @@
 """Tables of calibrations, for any model: each estimate with its interval, named."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.base.errors import DataError, unknown
+from workbench.base.schema import DRAW_DIMS, UNIT
 from workbench.calibrate.calibration import MASS, Calibration
 from workbench.calibrate.pooling import attributes_of, spread_prior
 from workbench.calibrate.trust import convergence
@@ -181,7 +182,7 @@ def priors(model: Any, pool: Mapping[str, str] | None = None) -> "pd.DataFrame":
 
 
 def summary(calibration: Calibration, names: Sequence[str] | None = None) -> "pd.DataFrame":
-    """Return a table of a posterior for print: a row for each variable without a `unit` dim.
+    """Return a table of a posterior for print: a row for each variable without a `unit` dim, or element of a vector.
 
     Parameters
     ----------
@@ -199,23 +200,33 @@ def summary(calibration: Calibration, names: Sequence[str] | None = None) -> "pd
     import pandas as pd
 
     posterior = calibration.posterior
-    chosen = [str(n) for n, v in posterior.data_vars.items() if set(v.dims) == {"chain", "draw"}]
+    chosen = [str(n) for n, v in posterior.data_vars.items() if UNIT not in v.dims]
     for name in names or ():
         if name not in chosen:
             raise DataError(unknown("variable", name, chosen, "summary"))
     measures = convergence(posterior[list(names or chosen)])
     rows = []
     for name in names or chosen:
-        draws = posterior[name]
-        low, middle, high = _quantiles(draws)
-        r_hat, bulk, tail = (float(measures[name].sel(statistic=s)) for s in ("r_hat", "ess_bulk", "ess_tail"))
-        row = {
-            "parameter": name,
-            "unit": unit_text(draws.attrs.get("units")),
-            "median": number_text(middle),
-            INTERVAL: _span(low, high),
-            "R-hat": f"{r_hat:.3f}",
-            "ESS": int(min(bulk, tail)),
-        }
-        rows.append(row | ({} if calibration.trust.passed else {"verdict": "not to be trusted yet"}))
+        for element, place in elements(posterior[name]):
+            draws = posterior[name].isel(place)
+            low, middle, high = _quantiles(draws)
+            measured = measures[name].isel(place)
+            r_hat, bulk, tail = (float(measured.sel(statistic=s)) for s in ("r_hat", "ess_bulk", "ess_tail"))
+            row = {
+                "parameter": element,
+                "unit": unit_text(draws.attrs.get("units")),
+                "median": number_text(middle),
+                INTERVAL: _span(low, high),
+                "R-hat": f"{r_hat:.3f}",
+                "ESS": int(min(bulk, tail)),
+            }
+            rows.append(row | ({} if calibration.trust.passed else {"verdict": "not to be trusted yet"}))
     return pd.DataFrame(rows)
+
+
+def elements(draws: xr.DataArray) -> Iterator[tuple[str, dict[str, int]]]:
+    """Yield the name and the place of each element of a variable: ("k", {}), or ("k[3]", {"cell": 3}) of a vector."""
+    own = [str(d) for d in draws.dims if d not in DRAW_DIMS]
+    for place in np.ndindex(*(draws.sizes[d] for d in own)):
+        labels = [str(draws.get_index(d)[k]) for d, k in zip(own, place, strict=True)]
+        yield f"{draws.name}[{', '.join(labels)}]" if own else str(draws.name), dict(zip(own, place, strict=True))

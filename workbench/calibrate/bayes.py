@@ -14,9 +14,8 @@ from workbench.calibrate.problem import Problem
 from workbench.declare.prior import Prior
 from workbench.declare.simulator import Simulator
 from workbench.declare.static import Static
+from workbench.simulate.adjoint import operation
 from workbench.simulate.graph import needs_graph
-from workbench.simulate.kernel import longest_run, source
-from workbench.simulate.op import Solve
 
 
 def build(problem: Problem) -> pm.Model:
@@ -83,13 +82,7 @@ def _solve(problem: Problem, theta: Any) -> Any:
         graphs.warn_of_repeats(problem)
         if needs_graph(model):
             return graphs.outputs(problem, theta)
-    solve = Solve(
-        source(model, problem.method, sensitivities=True),
-        estimated=model.theta_layout.columns(model.estimated),
-        outputs=model.output_layout.size,
-        tolerances=(model.rtol, model.atol),
-        longest_run=longest_run(s),
-    )
+    solve = operation(model, problem.method, s)
     arrays = (s.offset, s.begin, s.level, s.slope, s.jump, problem.rows, problem.observations.time)
     outputs, _ = solve(theta, *(pt.constant(np.ascontiguousarray(a)) for a in arrays))
     return outputs

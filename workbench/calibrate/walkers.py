@@ -12,7 +12,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 Array = NDArray[np.float64]
 Generators = list[np.random.Generator]
@@ -79,8 +78,9 @@ class Ways:
         (chains,) factor on the differences.
     share
         (chains,) share of independent draws.
-    centre, root
-        (chains, size) and (chains, size, size) place and Cholesky root of the law of independent draws.
+    centre, root, whitener
+        (chains, size), and twice (chains, size, size): place of the law of independent draws, Cholesky root of its
+        covariance, and the inverse of that.
     forgotten
         (chains,) how much of where it was a walker forgets at a proposal, of late.
     """
@@ -89,13 +89,14 @@ class Ways:
     share: Array
     centre: Array
     root: Array
+    whitener: Array
     forgotten: Array
 
     @staticmethod
     def of(points: Array) -> "Ways":
         """Return ways fitted to points (chains, n, size)."""
         chains, _, size = points.shape
-        law = np.empty((chains, size)), np.empty((chains, size, size))
+        law = np.empty((chains, size)), np.empty((chains, size, size)), np.empty((chains, size, size))
         ways = Ways(np.ones(chains), np.full(chains, 0.5), *law, np.full(chains, 0.1))
         ways.fit(points)
         return ways
@@ -107,6 +108,7 @@ class Ways:
             spread[np.diag_indices(len(spread))] *= 1.02  # walkers may be few, or some the same
             spread[np.diag_indices(len(spread))] += 1e-12
             self.centre[chain], self.root[chain] = cloud.mean(axis=0), np.linalg.cholesky(spread)
+            self.whitener[chain] = np.linalg.inv(self.root[chain])
 
     def adapt(self, tally: "Tally") -> None:
         """Aim at a good rate of acceptance, and move more in the way that brings walkers further."""
@@ -117,7 +119,7 @@ class Ways:
 
     def law(self, chain: int, points: Array) -> Array:
         """Return the log density (n,) of independent draws at points (n, size), up to a constant."""
-        far = solve_triangular(self.root[chain], (points - self.centre[chain]).T, lower=True)
+        far = self.whitener[chain] @ (points - self.centre[chain]).T
         return -0.5 * (TAIL + points.shape[1]) * np.log1p((far**2).sum(axis=0) / TAIL)
 
 
@@ -164,7 +166,7 @@ def sweep(density: Density, crowd: Crowd, ways: Ways, rngs: Generators) -> Tally
         crowd.likelihood[rows, movers] = np.where(taken, likelihood, crowd.likelihood[rows, movers])
         accepted[rows, movers], independent[rows, movers] = taken, drawn
         for c in range(chains):
-            far = solve_triangular(ways.root[c], (new[c] - old[c]).T, lower=True)
+            far = ways.whitener[c] @ (new[c] - old[c]).T
             advance[c, movers[c]] = taken[c] * (far**2).sum(axis=0) / (2 * size)
     ways_taken = (~independent, independent)
     far = [_mean(advance, way, 0.0) for way in ways_taken]

@@ -558,7 +558,7 @@ def test_few_draws_and_one_dimension():
 
 @pytest.mark.slow
 def test_lynx_and_hare_without_a_gradient():
-    made = wb.calibrate(Pelts, lynx_hare_data(), draws=1500, seed=1, progress=False)
+    made = wb.calibrate(Pelts, lynx_hare_data(), draws=1000, seed=1, progress=False)
     assert made.trust.passed, made.trust
     for name, (mean, sd) in REFERENCE.items():
         drawn = made.posterior[name].values

@@ -18,7 +18,8 @@ class Simulator(Model):
 
     - `times` (n,) are increasing, in `time_unit`, and begin when the clock starts (at the first sample, or at the first
       impulse where that is earlier);
-    - `u.<input>` is a function of time, of a number or an array; of an impulse it is a list of pairs (time, amount);
+    - `u.<input>` is a function of time, of a number or an array, and `u.<input>.times` are those at which some input
+      changes its course; of an impulse it is a list of pairs (time, amount);
     - `p.<parameter>` is a number;
     - it returns a dict from each output's name to its values (n,), or to a number that holds at all times.
 

@@ -29,7 +29,7 @@ _ADVICE = "where a simulator has no values, let it raise an exception, which cou
 
 @dataclass(frozen=True)
 class Signal:
-    """A continuous input of one unit: a function of time that is straight between the `times` where it changes."""
+    """A continuous input of one unit: a function of time, straight between the `times` at which some input changes."""
 
     times: Array
     level: Array

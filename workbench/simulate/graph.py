@@ -52,7 +52,7 @@ def needs_graph(model: Model) -> bool:
     if "graph" not in kept:
         try:
             made = lowered(traced_of(model))
-            for program in (*made.stages, made.observe):
+            for program in (*(stage.program for stage in made.stages), made.observe):
                 jacobian(program, made.columns, model.name)
             kept["graph"] = False
         except DeclarationError:

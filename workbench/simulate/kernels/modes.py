@@ -24,12 +24,26 @@ from workbench.simulate.kernels.equations import add_direct
 from workbench.simulate.kernels.lines import PLACE, compute, function
 
 NEAR = 1e-6  # relative distance up to which eigenvalues are reported as repeated
-MOST = 1000  # entries of K and M above which a graph is compiled faster than a program
+MOST = 20_000  # entries of K and M above which a graph serves better than a kernel
+DIFFERENT = 500  # the same of entries that differ
+PAIRS = 52  # neighbouring eigenvalues that are looked at: what the log holds, a binary digit each
 _PRELUDE = f"""
 from typing import Any
 
 SKEW, EQUAL, ROUNDING, NEAR = {SKEW!r}, {EQUAL!r}, {ROUNDING!r}, {NEAR!r}
 """
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An eigenproblem: its n rows, the program of what differs among the entries of K and M, and which each entry is.
+
+    Entries are often alike, as those of elements are; a program of each would take minutes to compile.
+    """
+
+    n: int
+    program: Program
+    which: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -41,27 +55,24 @@ class Lowered:
     observe
         The program of the outputs.
     stages
-        The programs of K and M of each eigenproblem.
-    sizes
-        The rows of their matrices.
+        The eigenproblems.
     columns
         Inputs that derivatives are by: states, eigenvalues and vectors, estimated parameters.
     """
 
     observe: Program
-    stages: tuple[Program, ...]
-    sizes: tuple[int, ...]
+    stages: tuple[Stage, ...]
     columns: tuple[int, ...]
 
     @property
     def extra(self) -> int:
         """How many numbers lie behind the states."""
-        return sum(n + n * n for n in self.sizes)
+        return sum(stage.n + stage.n**2 for stage in self.stages)
 
     @property
     def pairs(self) -> int:
-        """How many neighbouring eigenvalues there are."""
-        return sum(n - 1 for n in self.sizes)
+        """How many neighbouring eigenvalues are looked at."""
+        return min(PAIRS, sum(stage.n - 1 for stage in self.stages))
 
 
 def eigen_nodes(traced: Trace) -> list[Apply]:
@@ -90,12 +101,21 @@ def lowered(traced: Trace) -> Lowered:
 
     columns = [*range(1, 1 + n + extra)]
     columns += [names.index(f"p{k}") for k in traced.model.theta_layout.columns(traced.model.estimated)]
-    stages = tuple(program(list(node.inputs)) for node in nodes)
-    return Lowered(program(traced.equations["observe"]), stages, tuple(sizes), tuple(columns))
+    stages = tuple(_stage(n, program(list(node.inputs))) for n, node in zip(sizes, nodes, strict=True))
+    if any(len(stage.program.outputs) > DIFFERENT for stage in stages):
+        raise DeclarationError(f"{where}: got matrices of many different entries; expected at most {DIFFERENT}")
+    return Lowered(program(traced.equations["observe"]), stages, tuple(columns))
+
+
+def _stage(n: int, made: Program) -> Stage:
+    keys = [(isinstance(ref, int), ref) for ref in made.outputs]  # the constant 1.0 equals the reference 1
+    numbers = {key: k for k, key in enumerate(dict.fromkeys(keys))}
+    program = Program(made.inputs, made.operations, tuple(ref for _, ref in numbers))
+    return Stage(n, program, tuple(numbers[key] for key in keys))
 
 
 def chained(d: Differentiated, states: int, target: str) -> list[str]:
-    """Return the lines of total derivatives by d0, d1, ... and the sensitivities of states at s; rows with none are left."""
+    """Return the lines of total derivatives, from d0, d1, ... and states' sensitivities at s; other rows are left."""
     by_row: dict[int, list[tuple[int, int]]] = {}
     for k, (row, column) in enumerate(d.entries):
         if column < states:
@@ -116,29 +136,35 @@ def functions(made: Lowered, states: int, where: str, *, sensitivities: bool) ->
     if sensitivities:
         text.append("@inner\n" + inspect.getsource(eigen.push))
     place, pair, lines = states, 0, list[str]()
-    for number, (stage, n) in enumerate(zip(made.stages, made.sizes, strict=True)):
-        targets = [f"W[MATRICES + {i}]" for i in range(2 * n * n)]
-        body = compute(stage, targets)
+    for number, stage in enumerate(made.stages):
+        count = len(stage.program.outputs)
+        text.append(f"WHICH{number} = np.array({list(stage.which)})\n")
+        body = compute(stage.program, [f"W[MATRICES + {i}]" for i in range(count)])
         if sensitivities:
-            d = jacobian(stage, made.columns, where)
-            body = compute(d.program, targets + [f"d{k}" for k in range(len(d.entries))])
-            body += [f"for i in range({2 * n * n} * M):", "    W[PUSHED + i] = 0.0", "s = S"]
+            d = jacobian(stage.program, made.columns, where)
+            kept = [f"d{k}" for k in range(len(d.entries))]
+            body = compute(d.program, [f"W[MATRICES + {i}]" for i in range(count)] + kept)
+            body += [f"for i in range({count} * M):", "    W[PUSHED + i] = 0.0", "s = S"]
             body += chained(d, states + made.extra, "W[PUSHED + {row} * M + {c}]")
         text.append(function(f"matrices{number}", PLACE, ["a = 0", *body]))
-        lines += [f"matrices{number}({PLACE})", *_solve(n, place, pair, sensitivities=sensitivities)]
-        place, pair = place + n + n * n, pair + n - 1
+        lines += [f"matrices{number}({PLACE})", *_solve(number, stage, place, pair, sensitivities=sensitivities)]
+        place, pair = place + stage.n + stage.n**2, pair + stage.n - 1
     return [*text, function("modes", PLACE, lines)]
 
 
-def _solve(n: int, place: int, pair: int, *, sensitivities: bool) -> list[str]:
+def _solve(number: int, stage: Stage, place: int, pair: int, *, sensitivities: bool) -> list[str]:
     """Return the lines that solve one eigenproblem, and write its results from a place in W on."""
+    n = stage.n
     lines = [
-        f"k = W[MATRICES : MATRICES + {n * n}].copy().reshape(({n}, {n}))",
-        f"m = W[MATRICES + {n * n} : MATRICES + {2 * n * n}].copy().reshape(({n}, {n}))",
+        f"k, m = np.empty(({n}, {n})), np.empty(({n}, {n}))",
+        f"for i in range({n}):",
+        f"    for j in range({n}):",
+        f"        k[i, j] = W[MATRICES + WHICH{number}[i * {n} + j]]",
+        f"        m[i, j] = W[MATRICES + WHICH{number}[{n * n} + i * {n} + j]]",
         "values, vectors = eigen(k, m)",
         f"for i in range({n}):",
         f"    W[{place} + i] = values[i]",
-        f"    if i + 1 < {n} and values[i + 1] - values[i] <= NEAR * max(abs(values[i + 1]), abs(values[i])):",
+        f"    if i < {min(n - 1, PAIRS - pair)} and values[i + 1] - values[i] <= NEAR * max(abs(values[i + 1]), abs(values[i])):",
         f"        W[CLOSE + {pair} + i] = 1.0",
         f"    for j in range({n}):",
         f"        W[{place + n} + i * {n} + j] = vectors[i, j]",
@@ -148,8 +174,8 @@ def _solve(n: int, place: int, pair: int, *, sensitivities: bool) -> list[str]:
             "for c in range(COLUMNS):",
             f"    for i in range({n}):",
             f"        for j in range({n}):",
-            f"            k[i, j] = W[PUSHED + (i * {n} + j) * M + c]",
-            f"            m[i, j] = W[PUSHED + ({n * n} + i * {n} + j) * M + c]",
+            f"            k[i, j] = W[PUSHED + WHICH{number}[i * {n} + j] * M + c]",
+            f"            m[i, j] = W[PUSHED + WHICH{number}[{n * n} + i * {n} + j] * M + c]",
             "    value_slopes, vector_slopes = push(values, vectors, k, m)",
             f"    for i in range({n}):",
             f"        W[S + ({place} + i) * M + c] = value_slopes[i]",

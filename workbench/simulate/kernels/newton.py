@@ -50,11 +50,11 @@ def emit(traced: Trace, *, sensitivities: bool) -> str:
     sizes = {"N": n, "M": wide, "P": traced.model.theta_layout.size, "K": len(made.observe.outputs)}
     sizes |= {"I": len(traced.inputs), "R": n * wide, "COLUMNS": columns, "MOST": 100, "PAIRS": made.pairs}
     moves = _moves(program(traced, "residual"))
-    sizes |= {"MOVES": int(moves), "MODES": int(moves or any(map(_moves, made.stages)))}
+    sizes |= {"MOVES": int(moves), "MODES": int(moves or any(_moves(stage.program) for stage in made.stages))}
     place = n + made.extra
     for name, length in (*((name, n) for name in _BLOCKS), ("COUNT", 1), ("CULPRIT", 1), ("CLOSE", made.pairs)):
         sizes[name], place = place, place + length
-    most = max([2 * size * size for size in made.sizes], default=0)
+    most = max([len(stage.program.outputs) for stage in made.stages], default=0)
     sizes |= {"MATRICES": place, "PUSHED": place + most, "S": place + most * (1 + wide)}
     place = sizes["S"] + (n + made.extra) * wide
     if n:

@@ -164,8 +164,9 @@ def _solve(number: int, stage: Stage, place: int, pair: int, *, sensitivities: b
         "values, vectors = eigen(k, m)",
         f"for i in range({n}):",
         f"    W[{place} + i] = values[i]",
-        f"    if i < {min(n - 1, PAIRS - pair)} and values[i + 1] - values[i] <= NEAR * max(abs(values[i + 1]), abs(values[i])):",
-        f"        W[CLOSE + {pair} + i] = 1.0",
+        f"    if i < {min(n - 1, PAIRS - pair)}:",
+        "        if values[i + 1] - values[i] <= NEAR * max(abs(values[i + 1]), abs(values[i])):",
+        f"            W[CLOSE + {pair} + i] = 1.0",
         f"    for j in range({n}):",
         f"        W[{place + n} + i * {n} + j] = vectors[i, j]",
     ]

@@ -274,3 +274,18 @@ def test_the_posterior_of_a_frame_is_a_model_of_pymc():
     data = pd.DataFrame({f"f{i + 1}": [f, np.nan] for i, f in enumerate(PUBLISHED)} | {"ratio": [np.nan, 0.3]})
     made = build(pose(FRAME, data, inputs={"added": series(0.0, 3.0)}))
     assert {rv.name for rv in made.free_RVs} == {"k", "k1", "mass"}
+
+
+def test_modes_are_an_output_over_a_dim():
+    class Modes(wb.Static):
+        """The frame by NumPy's matrices."""
+
+        mode: int = 5
+        k = wb.Parameter("N/m", value=1e4)
+        f = wb.Output("Hz", dims=("mode",))
+
+        def observe(self, t, x, u, p):
+            A = np.diag([2.0] * 4 + [1.0]) - np.eye(5, k=1) - np.eye(5, k=-1)
+            return {"f": m.sqrt(m.eigenvalues(p.k * A, 25.91 * np.eye(5))) / TWO_PI}
+
+    np.testing.assert_allclose(wb.simulate(Modes, [0.0])["f"].sel(time=0.0), PUBLISHED, atol=6e-6)

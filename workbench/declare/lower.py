@@ -54,7 +54,8 @@ _RULES: dict[str, Callable[..., Ref]] = {
     ),
 }  # fmt: skip
 REWRITES = ("canonicalize", "stabilize", "specialize")
-NEEDLESS = ("BlasOpt", "cxx_only")  # scalars need no BLAS, and looking for one takes a second and warns
+# scalars need no BLAS, and looking for one takes a second and warns; exp(x) / sum(exp(x)) is to stay elementwise
+NEEDLESS = ("BlasOpt", "cxx_only", "symbolic_op_recognition")
 
 
 def lower(inputs: Sequence[Variable], outputs: Sequence[Variable], names: Sequence[str], where: str) -> Program:

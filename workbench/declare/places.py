@@ -81,9 +81,13 @@ def counters(count: int) -> list[Index]:
 def gathered(value: Any, positions: np.ndarray, table: Callable[[np.ndarray], str]) -> Value:
     """Return the elements at places in C order; `table` keeps those that are not evenly spaced, under a name."""
     if isinstance(value, Stored | Fixed) and len(value.shape) != 1:  # in C order already
-        value = Moved(value, (value.size,), lambda index: _last(index[0], value.shape))
+        value = _flat(value)
     ways = [_way(c, positions.shape, table) for c in np.unravel_index(positions, value.shape)]
     return Moved(value, positions.shape, lambda index: [way(index) for way in ways])
+
+
+def _flat(value: Value) -> Value:
+    return Moved(value, (value.size,), lambda index: _last(index[0], value.shape))
 
 
 def _way(

@@ -221,7 +221,7 @@ def _check_unused(model: "Model", read: set[str]) -> None:
     for name, quantity in model.inputs.items():
         if quantity.into is None:
             continue
-        state = model.states[quantity.into]
+        state = model.states[quantity.into.partition("[")[0]]
         symbol = Symbol(_unit(quantity.unit), name, Context(f"{model.name}.{name}", read))
         balance(
             symbol,

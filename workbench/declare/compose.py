@@ -27,8 +27,9 @@ def compose(
     """Join models through named ports, an output feeding an input, into one model.
 
     The composed model has the states, parameters, outputs, events and remaining inputs of its parts, each named
-    `<part>_<name>`; settings of the parts keep their values. It is simulated, calibrated and composed again like any
-    other model, and equals the system joined by hand. An event that ends the life of a part ends the model's.
+    `<part>_<name>`, as are the dims of vectors; settings of the parts keep their values. It is simulated, calibrated
+    and composed again like any other model, and equals the system joined by hand. An event that ends the life of a part
+    ends the model's.
 
     The model's class is made here and has no home in a module: it is pickled as its parts and what joins them, and
     composed again where it is read. It can be saved unless a part's equations call PyTensor themselves.
@@ -107,6 +108,13 @@ class _Joined:
                 made[wiring.names[part, state]] = moved(rate, scale, unit)
         return made
 
+    def coords(self) -> dict[str, Any]:
+        """Return the labels of the dims of all parts, each named as its part and the dim."""
+        used = {dim for quantity in type(self).quantities.values() for dim in quantity.dims}
+        parts = self._wiring.parts.items()
+        named = {f"{part}_{dim}": labels for part, model in parts for dim, labels in model.labels.items()}
+        return {dim: labels for dim, labels in named.items() if dim in used}
+
     def observe(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
         """Return the outputs of all parts."""
         return self._renamed("observe", (t, x, u, p))
@@ -160,7 +168,12 @@ def _carried(wiring: Wiring, port: Port) -> Quantity:
     model = wiring.parts[part]
     quantity = type(model).quantities[local]
     references = {k: v for k in _REFERENCES if isinstance(v := getattr(quantity, k, None), str)}
-    changes: dict[str, Any] = {k: wiring.names[part, v] for k, v in references.items()}
+    changes: dict[str, Any] = {}
+    for k, v in references.items():
+        state, bracket, element = v.partition("[")  # an impulse may go into an element of a vector
+        changes[k] = wiring.names[part, state] + bracket + element
+    if quantity.dims:
+        changes["dims"] = tuple(f"{part}_{dim}" for dim in quantity.dims)
     if isinstance(quantity, State):
         tolerances = {k: getattr(quantity, k) or getattr(model, k) for k in ("rtol", "atol")}
         least = {k: min(getattr(one, k) for one in wiring.parts.values()) for k in tolerances}

@@ -1,13 +1,14 @@
 """How many elements vector quantities have: the labels of each dim."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.base.errors import DeclarationError, unknown
+from workbench.declare.quantity import Quantity
 
 if TYPE_CHECKING:
     from workbench.declare.model import Model
@@ -72,3 +73,13 @@ def _labels(model: "Model", dim: str, given: Any) -> NDArray[Any]:
     if len(set(labels.tolist())) < labels.size:
         raise DeclarationError(f"{model.name}.coords: got labels of dim {dim!r} more than once; expected each once")
     return labels
+
+
+def elements(model: "Model", quantities: Mapping[str, Quantity]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return the quantity and the place of each element of vectors, by its name, such as "T[3]" or "T[kitchen]"."""
+    found = {}
+    for name, quantity in quantities.items():
+        for place in np.ndindex(model.shape(quantity)) if quantity.dims else ():
+            labels = [str(model.labels[dim][k]) for dim, k in zip(quantity.dims, place, strict=True)]
+            found[f"{name}[{', '.join(labels)}]"] = name, place
+    return found

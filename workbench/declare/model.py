@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, dataclass_transform
 
+import numpy as np
 from numpy.typing import NDArray
 
 from workbench.base import units
 from workbench.base.errors import DeclarationError, UnitError, unknown
-from workbench.declare.dims import RESERVED, labels_of
+from workbench.declare.dims import RESERVED, elements, labels_of
 from workbench.declare.layout import Layout
 from workbench.declare.prior import Prior
 from workbench.declare.quantity import Event, Input, Output, Parameter, Quantity, State
@@ -140,8 +141,10 @@ class Model(metaclass=ModelType):
                 f"{where}: got kind='impulse' and into=None; expected into= naming a state for an impulse, and for an "
                 "impulse only"
             )
-        if quantity.into not in self.states:
-            raise DeclarationError(unknown("state", quantity.into, self.states, where))
+        if quantity.into not in self.impulse_places:
+            state = quantity.into.partition("[")[0]
+            known = [name for name in self.impulse_places if name.startswith(f"{state}[")] or self.impulse_places
+            raise DeclarationError(unknown("state", quantity.into, known, where))
 
     @property
     def name(self) -> str:
@@ -234,6 +237,16 @@ class Model(metaclass=ModelType):
     def state_layout(self) -> Layout:
         """Where the states lie in a kernel's vector of states."""
         return self._layout(self.states)
+
+    @cached_property
+    def impulse_places(self) -> dict[str, int]:
+        """What an impulse may go into, a state or an element of a vector such as "x[0]", and its place."""
+        shaped, scalars = elements(self, self.states), {n: (n, ()) for n, s in self.states.items() if not s.dims}
+        layout = self.state_layout
+        return {
+            name: layout.places[state].start + int(np.ravel_multi_index(place, layout.shapes[state]) if place else 0)
+            for name, (state, place) in {**scalars, **shaped}.items()
+        }
 
     @cached_property
     def theta_layout(self) -> Layout:

@@ -85,7 +85,12 @@ def read_feeds(
 
 def _feed(name: str, models: Mapping[str, Ode], inlet: str, unit: str, outlet: Any) -> Feed:
     part, local = _port(name, models, outlet, "output")
-    given = models[part].outputs[local].unit
+    given, dims = models[part].outputs[local].unit, models[part].outputs[local].dims
+    if dims:
+        raise DeclarationError(
+            f"{name}: got output {outlet!r} with dims={dims!r} for input {inlet!r}; expected a scalar, such as an "
+            "output that reads one element"
+        )
     try:
         shift = float(units.convert(0.0, given, unit))
     except (UnitError, TypeError):  # the latter is pint's, for an absolute temperature as a difference

@@ -207,9 +207,10 @@ class Symbol:
         if not self.extent:
             self.context.refuse(f"an index on '{_text(self)}', which is a scalar", "the scalar itself")
         parts = index if isinstance(index, tuple) else (index,)
-        text = f"{_text(self)}[{', '.join(map(index_text, parts))}]"
         if not all(map(is_index, parts)):
-            self.context.refuse(f"'{text}'", "indices that are whole numbers, slices or arrays of whole numbers")
+            got = f"an index on '{_text(self)}' that is not fixed, or none"
+            self.context.refuse(got, "whole numbers, slices or arrays of whole numbers")
+        text = f"{_text(self)}[{', '.join(map(index_text, parts))}]"
         try:
             shape = np.broadcast_to(0.0, self.extent)[index].shape
         except IndexError:

@@ -169,7 +169,7 @@ class Input(Quantity):
         "linear": straight between samples; "previous": each value holds until the next; "impulse": amounts added to a
         state at their times.
     into
-        Name of the state to which an impulse adds.
+        Name of the state to which an impulse adds, or of an element of a vector, such as "depot[0]".
     long_name
         Words for tables and axes.
     """

@@ -139,7 +139,7 @@ def moved(value: Any, scale: float, unit: Any, shift: float = 0.0) -> Any:
     if (scale, shift) == (1.0, 0.0):
         return value
     if isinstance(value, Symbol):
-        return Symbol(units.parse(unit) if isinstance(unit, str) else unit, value.text, value.context)
+        return Symbol(units.parse(unit) if isinstance(unit, str) else unit, value.text, value.context, value.extent)
     return value * scale + shift if shift else value * scale
 
 
@@ -154,6 +154,11 @@ class _Trail(NDArrayOperatorsMixin):
 
     def __array_function__(self, function: Any, _: Any, arguments: Any, __: Any) -> "_Trail":
         return _Trail(_inputs(arguments))
+
+    def __getitem__(self, index: Any) -> "_Trail":
+        return self
+
+    __iter__ = None  # its length is not known
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError("a trail is no array")

@@ -237,6 +237,7 @@ def _last_before(unit: Index, time: Array, at_unit: Index, at_time: Array) -> In
 def _jumps(model: Model, impulses: dict[str, _Rows], unit: Index, time: Array) -> Array:
     jump = np.zeros((time.size, model.state_layout.size))
     for name, rows in impulses.items():
-        into = model.state_layout.places[model.inputs[name].into or name].start
+        target = model.inputs[name].into
+        into = model.state_layout.places[name].start if target is None else model.impulse_places[target]
         np.add.at(jump[:, into], _last_before(unit, time, rows.unit, rows.time), rows.value)
     return jump

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from workbench.base.errors import DataError, nearest
 from workbench.base.schema import SAMPLE, TIME, UNIT
 from workbench.base.tables import Column, in_unit, is_table, listed, read_labels, read_numbers, read_table
+from workbench.declare.dims import elements
 from workbench.declare.model import Model
 from workbench.declare.quantity import Output
 
@@ -56,7 +57,7 @@ def read(model: Model, data: Any) -> Readings:
     if isinstance(data, xr.Dataset):
         return _from_dataset(model, data)
     if is_table(data):
-        return _from_table(model, read_table(data, "data", whole=_elements(model)))
+        return _from_table(model, read_table(data, "data", whole=elements(model, model.outputs)))
     raise DataError(f"data: got {type(data).__name__}; expected {_FORMS}")
 
 
@@ -65,8 +66,8 @@ def _from_table(model: Model, columns: dict[str, Column]) -> Readings:
         columns = {TIME: Column(np.arange(len(next(iter(columns.values())).values))), **columns}
     if TIME not in columns:
         raise DataError(f"data: got columns {listed(columns)}; expected a column 'time', or an index of times")
-    elements = _elements(model)
-    named = {name: elements[name][0] if name in elements else name for name in columns if name not in (TIME, UNIT)}
+    known = elements(model, model.outputs)
+    named = {name: known[name][0] if name in known else name for name in columns if name not in (TIME, UNIT)}
     chosen = _outputs(model, dict.fromkeys(named.values()))
     size = columns[TIME].values.size
     labels, index = None, np.zeros(size, dtype=np.int64)
@@ -77,40 +78,29 @@ def _from_table(model: Model, columns: dict[str, Column]) -> Readings:
     for column, name in named.items():
         if name not in values:
             continue
-        if column not in elements and model.outputs[name].dims:
-            few = [element for element, (output, _) in elements.items() if output == name]
+        if column not in known and model.outputs[name].dims:
+            few = [element for element, (output, _) in known.items() if output == name]
             raise DataError(f"output {name!r}: got one column; expected columns {listed(few, 4)}, as it is a vector")
-        place = (slice(None), *elements[column][1]) if column in elements else ...
+        place = (slice(None), *known[column][1]) if column in known else ...
         values[name][place] = _numbers(model, name, columns[column])
     times = Column(columns[TIME].values[order], columns[TIME].units)
     rows = {name: array[order] for name, array in values.items()}
     return Readings("time" if labels is None else "sample", labels, index[order], times, rows)
 
 
-def _elements(model: Model) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Return the output and the place of each element of vector outputs, by the name of its column: "T[3]"."""
-    found = {}
-    for name, output in model.outputs.items():
-        for place in np.ndindex(model.shape(output)) if output.dims else ():
-            labels = [str(model.labels[dim][k]) for dim, k in zip(output.dims, place, strict=True)]
-            found[f"{name}[{', '.join(labels)}]"] = name, place
-    return found
-
-
 def _from_dataset(model: Model, data: Any) -> Readings:
     chosen = _outputs(model, [str(name) for name in data.data_vars])
     own = {name: model.outputs[name].dims for name in chosen}
     data = data[chosen].map(lambda array: _in_place(model, model.outputs[str(array.name)], array), keep_attrs=True)
-    dims = {name: set(data[name].dims) - set(own[name]) for name in chosen}
-    first = dims[chosen[0]]
-    if first not in ({TIME}, {UNIT, TIME}, {SAMPLE}):
-        got, also = listed(data[chosen[0]].dims) or "none", f", and {listed(own[chosen[0]])}" if own[chosen[0]] else ""
-        raise DataError(f"output {chosen[0]!r}: got dims {got}; expected 'time', or 'unit' and 'time'{also}")
+    first = set(data[chosen[0]].dims) - set(own[chosen[0]])
     for name in chosen:
-        if dims[name] != first:
+        got, also = listed(data[name].dims) or "none", f", and {listed(own[name])}" if own[name] else ""
+        if first not in ({TIME}, {UNIT, TIME}, {SAMPLE}) or not set(own[name]) <= set(data[name].dims):
+            raise DataError(f"output {name!r}: got dims {got}; expected 'time', or 'unit' and 'time'{also}")
+        if set(data[name].dims) != first | set(own[name]):
             raise DataError(
-                f"output {name!r}: got dims {listed(data[name].dims) or 'none'}; expected those of {chosen[0]!r}, "
-                f"{listed(data[chosen[0]].dims)} (NaN where one was not measured)"
+                f"output {name!r}: got dims {got}; expected those of {chosen[0]!r}, "
+                f"{listed([d for d in data[chosen[0]].dims if d in first])}{also} (NaN where one was not measured)"
             )
     if TIME not in data.coords:
         raise DataError(f"data: got coordinates {listed(data.coords) or 'none'}; expected a coordinate 'time'")
@@ -145,7 +135,9 @@ def _in_place(model: Model, output: Output, array: Any) -> Any:
             continue
         strange = [label for label in array[dim].values.tolist() if label not in labels.tolist()]
         if strange or array.get_index(dim).has_duplicates:
-            raise DataError(f"{where}: got {dim} {listed(array[dim].values.tolist())}; expected {listed(labels)}")
+            raise DataError(
+                f"{where}: got {dim} {listed(array[dim].values.tolist())}; expected {listed(labels.tolist())}"
+            )
         array = array.reindex({dim: labels})
     return array
 

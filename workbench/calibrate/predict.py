@@ -83,7 +83,7 @@ def predictive(problem: Problem, variables: Mapping[str, Array], rng: np.random.
 def labelled(problem: Problem, rows: Mapping[str, Array]) -> xr.Dataset:
     """Return arrays (chains, draws, rows) in the layout of the data, with units and long names."""
     observations, model = problem.observations, problem.model
-    data, own = {}, {}
+    data, own = {}, dict[str, Any]()
     for name, values in rows.items():
         output = model.outputs[name]
         dims = ("chain", "draw", *observations.dims, *output.dims)

@@ -181,11 +181,11 @@ def _check_result(
             value = stack(value)
         if type(value).__module__.startswith("pytensor"):
             raise UsesPyTensor
-        shape, expected = _shape_of(value), model.shape(wanted[name])
-        if shape not in ((), expected):
-            got = "an expression" if isinstance(value, Symbol) else type(value).__name__
+        got, expected = _shape_of(value), model.shape(wanted[name])
+        if got not in ((), expected):
+            what = "an expression" if isinstance(value, Symbol) else type(value).__name__
             raise DeclarationError(
-                f"{where}: got {got} of shape {'none' if shape is None else shape} for {name!r}; expected "
+                f"{where}: got {what} of shape {'none' if got is None else got} for {name!r}; expected "
                 + (f"shape {expected}, or a scalar" if expected else "a scalar (shape ())")
             )
         if isinstance(value, Symbol) and unit is not None:

@@ -110,7 +110,7 @@ class _Joined:
 
     def coords(self) -> dict[str, Any]:
         """Return the labels of the dims of all parts, each named as its part and the dim."""
-        used = {dim for quantity in type(self).quantities.values() for dim in quantity.dims}
+        used = {dim for quantity in type(self).quantities.values() for dim in quantity.dims}  # type: ignore[attr-defined]
         parts = self._wiring.parts.items()
         named = {f"{part}_{dim}": labels for part, model in parts for dim, labels in model.labels.items()}
         return {dim: labels for dim, labels in named.items() if dim in used}

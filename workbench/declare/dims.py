@@ -27,7 +27,7 @@ def labels_of(model: "Model") -> dict[str, NDArray[Any]]:
         If a dim's name is taken, its size is not known, or two sources differ about it.
     """
     quantities = type(model).quantities
-    dims = {dim: name for name, quantity in reversed(quantities.items()) for dim in quantity.dims}
+    dims = {dim: name for name, quantity in list(quantities.items())[::-1] for dim in quantity.dims}
     given = dict(model.coords())
     for dim in given:
         if dim not in dims:

@@ -75,7 +75,7 @@ class Observations:
         Of a vector of this shape the last axis of `rows` holds the elements of one row after the other.
         """
         rows = np.asarray(rows)
-        places = (self.time.size,)
+        places: tuple[int, ...] = (self.time.size,)
         if self.layout == "grid":
             assert self.units is not None
             places = (len(self.units), self.time.size // len(self.units))

@@ -81,7 +81,7 @@ def _from_table(model: Model, columns: dict[str, Column]) -> Readings:
         if column not in known and model.outputs[name].dims:
             few = [element for element, (output, _) in known.items() if output == name]
             raise DataError(f"output {name!r}: got one column; expected columns {listed(few, 4)}, as it is a vector")
-        place = (slice(None), *known[column][1]) if column in known else ...
+        place: tuple[Any, ...] = (slice(None), *(known[column][1] if column in known else ()))
         values[name][place] = _numbers(model, name, columns[column])
     times = Column(columns[TIME].values[order], columns[TIME].units)
     rows = {name: array[order] for name, array in values.items()}

@@ -41,7 +41,7 @@ environment: $(VENV)/.stamp ## write environment.yml from pyproject.toml
 	@$(BIN)/python tools/environment.py
 
 bench: $(BENCH)/.stamp ## run the benchmarks beside their peers (Stan's needs Python 3.12 and a C++ compiler)
-	@for name in startup gradient lynx_hare engine.stiff engine.nonstiff engine.ensemble engine.robertson; do \
+	@for name in startup gradient lynx_hare engine.stiff engine.nonstiff engine.ensemble engine.robertson engine.heat_bar; do \
 		$(BENCH)/bin/python -m benchmarks.$$name $(ARGS) || exit 1; done
 
 clean: ## remove the environments, caches and builds

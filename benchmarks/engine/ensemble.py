@@ -99,6 +99,7 @@ def draw() -> None:
 
     mpl.use("agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     counts = (100, 300, 1000, 3000, 10_000, 30_000)
     by_members = [(count, _seconds(prepared(count))[0]) for count in counts]
@@ -114,6 +115,7 @@ def draw() -> None:
         axis.loglog(x, y, "o", color="black")
         axis.loglog(x, y[len(x) // 2] * x / x[len(x) // 2], "-", color="0.6", zorder=0)
         axis.set_xlabel(words)
+        axis.yaxis.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("s")
     figure.savefig(CHECKOUT / "docs" / "ensemble.png", dpi=200)
 

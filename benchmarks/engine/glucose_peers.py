@@ -51,9 +51,11 @@ def prepared(members: int, days: int = 1) -> Callable[[], Any]:
     from workbench.simulate.scenario import build_schedule
 
     model, end = glucose.Glucose(), days * glucose.END
-    times = glucose.times() if days == 1 else np.arange(0.0, end + 1.0, 60.0)
+    times = glucose.times() if days == 1 else np.linspace(0.0, end, 25)
     inputs: Any = (
-        glucose.INPUTS if days == 1 else {"infusion": glucose.BASAL, "bolus": dict.fromkeys(times[::4], 700.0)}
+        glucose.INPUTS
+        if days == 1
+        else {"infusion": glucose.BASAL, "bolus": dict.fromkeys(np.arange(0.0, end, 240.0), 700.0)}
     )
     clock = Clock.of(times, model.time_unit)
     schedule = build_schedule(model, inputs, units=None, begin=times[:1], end=times[-1:], clock=clock)

@@ -7,12 +7,13 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from pytensor.compile.mode import Mode
-from pytensor.gradient import pullback, pushforward
+from pytensor.gradient import pullback
 
 from workbench.base.errors import DeclarationError
 from workbench.declare.loops import Stored
 from workbench.declare.lower_loops import lower_loops
 from workbench.declare.sparsity import Pattern, pattern
+from workbench.simulate.kernels.arrays import tangent
 from workbench.simulate.kernels.looping import statements
 
 N = 6
@@ -86,11 +87,19 @@ def test_derivatives_along_a_direction_and_back(graph):
     inputs, outputs = graph
     parts = [i.type(f"{i.name}_part") for i in inputs]
     weights = [o.type() for o in outputs]
-    along = pushforward(outputs, inputs, parts, disconnected_outputs="ignore", return_disconnected="zero")
-    compare([*inputs, *parts], along, [X, Y, Y**2, np.cos(X)])
+    compare([*inputs, *parts], tangent(outputs, inputs, parts), [X, Y, Y**2, np.cos(X)])
     back = pullback(outputs, inputs, weights, disconnected_inputs="ignore", return_disconnected="zero")
     given = [np.sin(np.arange(np.prod(o.type.shape)) + k).reshape(o.type.shape) for k, o in enumerate(outputs)]
     compare([*inputs, *weights], back, [X, Y, *given])
+
+
+def test_scalar_outputs_keep_all_terms_along_a_direction():
+    x, y, dx, dy = (pt.dscalar(name) for name in ("x", "y", "dx", "dy"))
+    outputs = [x * y, x - 3.0 * y, (pt.stack([x, y]) @ pt.stack([y, x])) * x]
+    for count in (2, 3):  # the third has no derivative along a direction of its own
+        along = tangent(outputs[:count], [x, y], [dx, dy])
+        found = np.ravel(run([x, y, dx, dy], along, [2.0, 5.0, 0.5, -1.0]))
+        np.testing.assert_allclose(found, [0.5, 3.5, 4 * 2 * 5 * 0.5 - 2 * 4][:count])
 
 
 def test_where_derivatives_are_not_zero(graph):

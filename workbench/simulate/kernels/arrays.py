@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
-from pytensor.gradient import pushforward
+from pytensor.gradient import pullback, pushforward
 from pytensor.graph.basic import Variable
+from pytensor.graph.replace import clone_replace
 
 from workbench.declare.loops import Stored
 from workbench.declare.lower_loops import lower_loops
@@ -157,5 +158,21 @@ def tangent(outputs: Sequence[Variable], wrt: Sequence[Variable], parts: Sequenc
     """Return the derivatives of outputs along a direction, given by its parts."""
     if not wrt or not outputs:
         return [o.zeros_like() for o in outputs]
-    made = pushforward(list(outputs), list(wrt), list(parts), disconnected_outputs="ignore", return_disconnected="zero")
+    disconnected = {"disconnected_outputs": "ignore", "return_disconnected": "zero"}
+    try:
+        made = pushforward(list(outputs), list(wrt), list(parts), use_op_pushforward=True, **disconnected)
+    except NotImplementedError:
+        made = _by_pullbacks(outputs, wrt, parts)
     return [m.astype("float64") for m in made]
+
+
+def _by_pullbacks(outputs: Sequence[Variable], wrt: Sequence[Variable], parts: Sequence[Variable]) -> list[Variable]:
+    """Return the same for functions whose derivatives PyTensor knows only backwards.
+
+    Its own way of doing so loses terms of scalar outputs, whose cotangents, zeros, are one and the same variable.
+    """
+    disconnected = {"disconnected_inputs": "ignore", "return_disconnected": "zero"}
+    cotangents = [o.type() for o in outputs]
+    back = pullback(list(outputs), list(wrt), cotangents, **disconnected)
+    along = pullback(back, cotangents, list(parts), **disconnected)
+    return clone_replace(along, {c: pt.zeros(c.type.shape) for c in cotangents})

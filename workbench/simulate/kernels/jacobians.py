@@ -65,7 +65,7 @@ def stiff(arrays: Arrays, *, sensitivities: bool) -> tuple[list[str], int, tuple
     made = [function("drift", PLACE, ["a = 0", "tau = 1.0", *arrays.lines(drift, target="W[DRIFT + {i}]")])]
     if band[0] + band[1] >= 0.5 * n:
         band, order = (n - 1, n - 1), np.arange(n)
-        places = by_state.rows * n + by_state.columns
+        places = None
     else:
         at = np.argsort(order)
         row, column = at[by_state.rows], at[by_state.columns]
@@ -103,7 +103,8 @@ def _jacobians(arrays: Arrays, name: str, at: str, count: int, before: str = "")
     """Return the lines that keep derivatives by states at g, and those by parameters after them."""
     by_state, by_theta = (arrays.pattern("rhs", v) for v in (arrays.traced.states, arrays.theta))
     call = f"{name}_by_{{}}({before}{PLACE}, {at})"
-    lines = compressed(arrays, by_state, call.format("state"), "g", arrays.n, np.arange(by_state.rows.size))
+    places = None if by_state.full else np.arange(by_state.rows.size)
+    lines = compressed(arrays, by_state, call.format("state"), "g", arrays.n, places)
     return lines + compressed(arrays, by_theta, call.format("theta"), f"g + {count}", padded(arrays.columns))
 
 
@@ -112,12 +113,12 @@ def compressed(
 ) -> list[str]:
     """Return the lines that compute a Jacobian by a call, which sets RESULT to its product with SEED.
 
-    Entries go to `places` from `target` on; without these, and where there is no structure, to row * stride + column.
+    Entries go to `places` from `target` on; without these to row * stride + column.
     """
     rows, columns = found.shape
     if not found.rows.size:
         return []
-    if found.full:
+    if found.full and places is None:
         return [
             f"for i in range({columns}):", "    poke(W, SEED + i, 0.0)", f"for c in range({columns}):",
             "    poke(W, SEED + c, 1.0)", f"    {call}", "    poke(W, SEED + c, 0.0)", f"    for i in range({rows}):",

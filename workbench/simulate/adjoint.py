@@ -108,7 +108,7 @@ class SolveTaped(Op):
         arrays = _arrays(inputs)
         room = self.room(arrays[1])
         y, tape = np.empty((arrays[-1], self.sizes[0])), np.empty((arrays[1], self.width(room)))
-        run = cache.load(self.source).run.ctypes
+        run = cache.entry(self.source)
         run(*pointers(*arrays, *self.tolerances, self.longest_run, room, y, tape))
         storage[0][0], storage[1][0] = y, tape
 
@@ -157,7 +157,7 @@ class PullTaped(Op):
         *given, y_bar, tape = inputs
         arrays, op = _arrays(given), self.solve
         bar, theta_bar = np.empty((arrays[1], len(op.estimated))), np.zeros_like(arrays[0])
-        pull = cache.load(op.source).pull.ctypes
+        pull = cache.entry(op.source, "pull")
         cotangents = np.ascontiguousarray(y_bar, dtype=np.float64)
         pull(*pointers(*arrays, op.longest_run, op.room(arrays[1]), cotangents, tape, bar))
         theta_bar[:, list(op.estimated)] = bar

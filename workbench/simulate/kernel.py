@@ -1,6 +1,5 @@
 """The kernels of a model, traced and compiled once for each instance, and run over members in parallel threads."""
 
-import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -28,9 +27,9 @@ from workbench.simulate.scenario import Schedule
 Array = NDArray[np.float64]
 SOLVED, TOO_LONG, TOO_SMALL, STIFF, STORM = 0, 1, 2, 3, 4
 TIGHT = 1e-8  # relative tolerance from which on the method of order 8 takes less time than the one of order 5
-PATIENCE = 1000  # steps held short by stability alone, after which an explicit method gives way to a stiff one
+PATIENCE = 1000  # steps held short by stability alone, after which an explicit method gives way to a stiff one; or
+# forty of them, where more than five times as many are still to come
 _LOCK = threading.Lock()
-_C: dict[str, Any] = {"d": ctypes.POINTER(ctypes.c_double), "l": ctypes.POINTER(ctypes.c_int64)}
 
 
 @dataclass(frozen=True)
@@ -99,15 +98,15 @@ def longest_run(schedule: Schedule) -> int:
 
 
 def pointers(*arguments: Any) -> Iterator[Any]:
-    """Yield a kernel's arguments as C takes them: addresses of contiguous arrays, and numbers."""
+    """Yield a kernel's arguments as `cache.entry` takes them: addresses of contiguous arrays, and numbers."""
     for argument in arguments:
-        yield argument.ctypes.data_as(_C[argument.dtype.char]) if isinstance(argument, np.ndarray) else argument
+        yield argument.ctypes.data if isinstance(argument, np.ndarray) else argument
 
 
 def schedule_arguments(schedule: Schedule, rows: NDArray[np.int64], times: Array) -> tuple[Any, ...]:
     """Return what both kinds of kernel take between theta and the tolerances."""
-    s, units = schedule, rows.size - 1
-    return units, s.offset, s.begin, s.begin.size, s.level, s.slope, s.jump, rows, times, times.size
+    offset, begin, level, slope, jump = schedule.addresses
+    return rows.size - 1, offset, begin, schedule.begin.size, level, slope, jump, rows, times, times.size
 
 
 def solve(
@@ -197,7 +196,7 @@ def _run(
     shock = schedule.shock if schedule.shock is not None else np.zeros(1)
     values = (np.ascontiguousarray(theta), np.ascontiguousarray(override), *schedule_arguments(schedule, rows, times))
     settings = (model.rtol, model.atol, longest_run(schedule), members, patience, int(schedule.shock is not None))
-    run = cache.load(source(model, method, sensitivities=False)).run.ctypes
+    run = cache.entry(source(model, method, sensitivities=False))
     room = 8 if model.thresholds else 0
     while True:
         happened = np.full((members, units, room, 2), np.nan)

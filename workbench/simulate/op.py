@@ -74,7 +74,7 @@ class Solve(Op):
         d = np.empty((times.size, self.outputs, len(self.estimated)))
         units, segments = rows.size - 1, begin.size
         arrays = (theta, units, offset, begin, segments, level, slope, jump, rows, times, times.size)
-        cache.load(self.source).run.ctypes(*pointers(*arrays, *self.tolerances, self.longest_run, y, d))
+        cache.entry(self.source)(*pointers(*arrays, *self.tolerances, self.longest_run, y, d))
         storage[0][0], storage[1][0] = y, d
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:

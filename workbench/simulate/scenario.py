@@ -6,6 +6,7 @@ does a new value of a "previous" input. The forms that inputs may have are liste
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,13 @@ class Schedule:
     slope: Array
     jump: Array
     shock: Array | None = None
+
+    @cached_property
+    def addresses(self) -> tuple[int, ...]:
+        """Where the arrays lie in memory, as kernels take them; asked once, as asking takes longer than a short solve."""
+        arrays = (self.offset, self.begin, self.level, self.slope, self.jump)
+        assert all(array.flags.c_contiguous for array in arrays)
+        return tuple(array.ctypes.data for array in arrays)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,13 @@
 """Compiled kernels on disk: a kernel's address is a hash of its source and of the versions that compiled it."""
 
+import ctypes
 import hashlib
 import importlib.util
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -49,6 +51,17 @@ def load(source: str) -> ModuleType:
         shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
         spec.loader.exec_module(module)
     return module
+
+
+@cache
+def entry(source: str, name: str = "run") -> Callable[..., None]:
+    """Return a function of a kernel that takes addresses and numbers, without a look at what addresses point to.
+
+    Making typed pointers of arrays takes longer than many a solve.
+    """
+    function = getattr(load(source), name)
+    kinds = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
+    return ctypes.CFUNCTYPE(None, *(kinds.get(str(a), ctypes.c_void_p) for a in function._sig.args))(function.address)
 
 
 def address(kept: str, entry: str = "run") -> int:

@@ -144,7 +144,7 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
                 grown = max(h, gap)  #: events
             if patience > 0 and stiffness(trial, W) > STIFF:  #: watchful
                 limited += 1  #: watchful
-                if limited >= patience:  #: watchful
+                if limited >= patience or (limited >= 40 and final - t > 5 * patience * trial):  #: watchful
                     settle(log, 3.0, t, steps, rejected)  #: watchful
                     return  #: watchful
             follow(t, trial, p, begin, level, slope, j, W)  #: sensitivities

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numba
 import platformdirs
@@ -60,7 +61,7 @@ def entry(source: str, name: str = "run") -> Callable[..., None]:
     Making typed pointers of arrays takes longer than many a solve.
     """
     function = getattr(load(source), name)
-    kinds = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
+    kinds: dict[str, Any] = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
     return ctypes.CFUNCTYPE(None, *(kinds.get(str(a), ctypes.c_void_p) for a in function._sig.args))(function.address)
 
 

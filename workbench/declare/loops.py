@@ -46,7 +46,7 @@ class Access(NamedTuple):
     """An element of a named array."""
 
     array: str
-    index: Index
+    place: Index
 
 
 @dataclass(frozen=True)
@@ -212,10 +212,12 @@ class Mapped(Value):
         return scalar_value(body.builder, self.scalar, inner, self.where)
 
 
-class _Counted:
+class _Counted(Builder):
     """Stands for a builder while operations are counted."""
 
-    cost = 0
+    def __init__(self) -> None:
+        super().__init__(())
+        self.cost = 0
 
     def add(self, name: str, *arguments: Ref) -> Ref:
         self.cost += _COSTS.get(name, 20)

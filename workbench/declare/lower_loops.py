@@ -153,7 +153,7 @@ class _Lowering(Storing):
             first: list[Value] = [Mapped(scalar, plain, self.where)] if len(plain) > 1 else plain
             if first and first[0].shape != shape:
                 first = [broadcast(first[0], shape)]
-            return Piecewise(shape, [(None, v, k > 0) for k, v in enumerate(first + piecewise)])
+            return Piecewise(shape, [(None, v, k > 0) for k, v in enumerate([*first, *piecewise])])
         arguments = []
         for variable in node.inputs:
             value = self.readable(variable)

@@ -149,8 +149,8 @@ def _dependence(node: Apply, given: list[Any], results: list[Any], inner: list[A
             storage = [[None] for _ in results]
             moved = [numbered(0).astype(node.inputs[0].dtype), *given[1:]]
             op.perform(node, moved, storage)
-            places = [np.asarray(s[0]).astype(np.int64).ravel() for s in storage]
-            return [_chosen(p.size, np.size(given[0]), np.arange(p.size), p) @ inner[0] for p in places]
+            found = [np.asarray(s[0]).astype(np.int64).ravel() for s in storage]
+            return [_chosen(p.size, np.size(given[0]), np.arange(p.size), p) @ inner[0] for p in found]
         case Join() | MakeVector():
             ends = np.cumsum([np.size(g) for g in given])
             parts = [numbered(k) + (ends[k] - np.size(given[k])) for k in range(len(given))]

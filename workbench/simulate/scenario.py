@@ -52,7 +52,7 @@ class Schedule:
 
     @cached_property
     def addresses(self) -> tuple[int, ...]:
-        """Where the arrays lie in memory, as kernels take them; asked once, since asking is slower than a short solve."""
+        """Where the arrays lie in memory, as kernels take them; asked once, as asking takes a while."""
         arrays = (self.offset, self.begin, self.level, self.slope, self.jump)
         assert all(array.flags.c_contiguous for array in arrays)
         return tuple(array.ctypes.data for array in arrays)

@@ -30,8 +30,8 @@ def statements(loops: Loops, patterns: Mapping[str, str]) -> list[str]:
 def _text(access: Access, patterns: Mapping[str, str]) -> str:
     """Return where an element is."""
     if access.array in patterns:
-        return patterns[access.array].format(i=f"({access.index})" if access.index.terms else access.index)
-    return f"{access.array}[{access.index}]" if access.array.startswith("C_") else access.array
+        return patterns[access.array].format(i=f"({access.place})" if access.place.terms else access.place)
+    return f"{access.array}[{access.place}]" if access.array.startswith("C_") else access.array
 
 
 def _read(text: str) -> str:
@@ -47,7 +47,7 @@ def _write(text: str, value: str, *, adds: bool) -> str:
 
 def _depth(access: Access) -> int:
     """Return inside how many loops an element must be read."""
-    return max((int(k) + 1 for k in re.findall(r"\bi(\d+)\b", str(access.index))), default=0)
+    return max((int(k) + 1 for k in re.findall(r"\bi(\d+)\b", str(access.place))), default=0)
 
 
 def _loop(loop: Loop, patterns: Mapping[str, str], letter: str) -> list[str]:

@@ -104,7 +104,7 @@ def test_the_choice_and_who_overrides_it():
     schedule = problem(LynxHare, LYNX, times=np.arange(3.0)).schedule
     assert isinstance(operation(LynxHare(), TSIT5, schedule), Solve)
     assert isinstance(operation(Many(), TSIT5, schedule), SolveTaped)
-    assert isinstance(operation(Many(cells=20), TSIT5, schedule), Solve)
+    assert isinstance(operation(Many(cells=10), TSIT5, schedule), Solve)
 
     class Back(LynxHare):
         adjoint = True

@@ -16,12 +16,12 @@ from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_
 from workbench.base.errors import DeclarationError
 from workbench.declare.model import Model
 from workbench.simulate.kernel import longest_run, pointers, source
-from workbench.simulate.kernels import cache
+from workbench.simulate.kernels import arrays, cache
 from workbench.simulate.methods.tableau import Method
 from workbench.simulate.op import SCHEDULE_TYPES, VERSION, Solve
 from workbench.simulate.scenario import Schedule
 
-MANY = 32  # estimated parameters from which on the adjoint takes less time than forward sensitivities
+MANY = 16  # estimated parameters from which on the adjoint takes less time than forward sensitivities
 MEMORY = 2**28  # bytes that states on a tape may take, of all units together
 _D, _L = numba.types.CPointer(numba.types.float64), numba.types.CPointer(numba.types.int64)
 _N, _F = numba.types.int64, numba.types.float64
@@ -31,7 +31,9 @@ _PULL = numba.types.FunctionType(numba.types.void(*_SCHEDULE, _N, _N, _D, _D, _D
 
 
 def operation(model: Model, method: Method | None, schedule: Schedule) -> "Solve | SolveTaped":
-    """Return the operation that solves a model: with sensitivities, or with the adjoint where parameters are many.
+    """Return the operation that solves a model: with sensitivities, or with the adjoint where that takes less time.
+
+    It does where parameters are many, and where states are printed as loops (then even for two parameters).
 
     `model.adjoint` overrides the choice; DeclarationError where it asks for an adjoint that there is none of.
     """
@@ -41,7 +43,8 @@ def operation(model: Model, method: Method | None, schedule: Schedule) -> "Solve
         what = "events" if model.thresholds else "equations that are not integrated"
         raise DeclarationError(f"{model.name}: got adjoint = True with {what}; expected None or False")
     tolerances, run = (model.rtol, model.atol), longest_run(schedule)
-    if possible and (len(columns) >= MANY if model.adjoint is None else model.adjoint):
+    faster = len(columns) >= MANY or model.state_layout.size > arrays.MANY
+    if possible and (faster if model.adjoint is None else model.adjoint):
         sizes = model.output_layout.size, model.state_layout.size
         text = source(model, method, sensitivities=False, adjoint=True)
         return SolveTaped(text, estimated=columns, sizes=sizes, tolerances=tolerances, longest_run=run)
@@ -105,11 +108,11 @@ class SolveTaped(Op):
 
     def perform(self, node: Apply, inputs: Sequence[Any], storage: Any) -> None:
         """Solve outside Numba graphs."""
-        arrays = _arrays(inputs)
-        room = self.room(arrays[1])
-        y, tape = np.empty((arrays[-1], self.sizes[0])), np.empty((arrays[1], self.width(room)))
+        made = _arrays(inputs)
+        room = self.room(made[1])
+        y, tape = np.empty((made[-1], self.sizes[0])), np.empty((made[1], self.width(room)))
         run = cache.entry(self.source)
-        run(*pointers(*arrays, *self.tolerances, self.longest_run, room, y, tape))
+        run(*pointers(*made, *self.tolerances, self.longest_run, room, y, tape))
         storage[0][0], storage[1][0] = y, tape
 
     def width(self, room: Any) -> Any:
@@ -154,12 +157,12 @@ class PullTaped(Op):
 
     def perform(self, node: Apply, inputs: Sequence[Any], storage: Any) -> None:
         """Go back outside Numba graphs."""
-        *given, y_bar, tape = inputs
-        arrays, op = _arrays(given), self.solve
-        bar, theta_bar = np.empty((arrays[1], len(op.estimated))), np.zeros_like(arrays[0])
+        *inputs, y_bar, tape = inputs
+        given, op = _arrays(inputs), self.solve
+        bar, theta_bar = np.empty((given[1], len(op.estimated))), np.zeros_like(given[0])
         pull = cache.entry(op.source, "pull")
         cotangents = np.ascontiguousarray(y_bar, dtype=np.float64)
-        pull(*pointers(*arrays, op.longest_run, op.room(arrays[1]), cotangents, tape, bar))
+        pull(*pointers(*given, op.longest_run, op.room(given[1]), cotangents, tape, bar))
         theta_bar[:, list(op.estimated)] = bar
         storage[0][0] = theta_bar
 

@@ -18,10 +18,10 @@ demo: $(VENV)/.stamp ## calibrate the theophylline study and write its report
 	@$(BIN)/workbench demo $(ARGS)
 
 test: $(VENV)/.stamp ## run the tests, all but the slow ones
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(ARGS)
 
 slow: $(VENV)/.stamp ## run the slow tests
-	@$(BIN)/python -m pytest -m slow $(ARGS) || [ $$? -eq 5 ] # 5: no test is slow
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m slow $(ARGS) || [ $$? -eq 5 ] # 5: no test is slow
 
 lint: $(VENV)/.stamp ## check style and types
 	@$(BIN)/ruff check .
@@ -41,7 +41,7 @@ environment: $(VENV)/.stamp ## write environment.yml from pyproject.toml
 	@$(BIN)/python tools/environment.py
 
 bench: $(BENCH)/.stamp ## run the benchmarks beside their peers (Stan's needs Python 3.12 and a C++ compiler)
-	@for name in startup gradient lynx_hare engine.stiff engine.nonstiff engine.ensemble engine.robertson engine.heat_bar; do \
+	@for name in startup gradient lynx_hare engine.stiff engine.nonstiff engine.ensemble engine.robertson engine.adjoint; do \
 		$(BENCH)/bin/python -m benchmarks.$$name $(ARGS) || exit 1; done
 
 clean: ## remove the environments, caches and builds

@@ -94,7 +94,7 @@ def source(model: Model, method: Method | None, *, sensitivities: bool, adjoint:
 
 def longest_run(schedule: Schedule) -> int:
     """Return the number of steps after which a unit counts as failed."""
-    return 50_000 + 50 * int(np.diff(schedule.offset).max(initial=1))
+    return 50_000 + 50 * schedule.longest
 
 
 def pointers(*arguments: Any) -> Iterator[Any]:
@@ -153,9 +153,10 @@ def solve(
         return static.solve(model, theta, schedule, rows=rows, times=times, run=run)
     first = method or method_of(model)
     made = _run(model, theta, override, problem, method=first, patience=0 if method else PATIENCE)
-    again = np.flatnonzero((made.log[..., 0] == STIFF).any(axis=1))
-    if again.size == 0:
+    stiff = made.log[..., 0] == STIFF
+    if method or not stiff.any():
         return made
+    again = np.flatnonzero(stiff.any(axis=1))
     if schedule.shock is not None:
         problem = (replace(schedule, shock=schedule.shock[again]), rows, times)
     other = _run(model, theta[again], override[again], problem, method=RODAS5P, patience=0)

@@ -51,6 +51,11 @@ class Schedule:
     shock: Array | None = None
 
     @cached_property
+    def longest(self) -> int:
+        """Most segments of a unit."""
+        return int(np.diff(self.offset).max(initial=1))
+
+    @cached_property
     def addresses(self) -> tuple[int, ...]:
         """Where the arrays lie in memory, as kernels take them; asked once, as asking takes a while."""
         arrays = (self.offset, self.begin, self.level, self.slope, self.jump)

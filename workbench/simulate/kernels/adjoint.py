@@ -15,7 +15,7 @@ from workbench.declare.loops import Stored
 from workbench.declare.trace import Trace
 from workbench.simulate.kernels import module
 from workbench.simulate.kernels.arrays import Arrays
-from workbench.simulate.kernels.explicit import weighted
+from workbench.simulate.kernels.explicit import horner, weighted
 from workbench.simulate.kernels.lines import PLACE, function
 from workbench.simulate.kernels.reverse import ADJOINT, TAPE
 from workbench.simulate.kernels.template import HEADER, SETTLE, keep
@@ -93,10 +93,7 @@ def _spread(dense: tuple[tuple[float, ...], ...], scaled: str) -> list[str]:
     for k, coefficients in enumerate(dense):
         if not any(coefficients):
             continue
-        polynomial = ""
-        for coefficient in reversed(coefficients):
-            polynomial = f"fma({polynomial}, z, {coefficient!r})" if polynomial else repr(coefficient)
-        lines.append(f"w{k} = {scaled}z * {polynomial}")
+        lines.append(f"w{k} = {scaled}z * {horner(coefficients)}")
         sweep.append(f"    W[KBAR + {k} * N + i] = fma(w{k}, bar, W[KBAR + {k} * N + i])")
     return lines + sweep
 

@@ -62,16 +62,21 @@ def _follow(weights: tuple[float, ...], k: int, into: str = "R") -> list[str]:
     return [*lines, f"push(W, S + {into}, S + {2 + k} * R, G + {k} * J)"]
 
 
+def horner(coefficients: tuple[float, ...]) -> str:
+    """Return the expression of a polynomial in z, given from the constant up."""
+    polynomial = ""
+    for coefficient in reversed(coefficients):
+        polynomial = f"fma({polynomial}, z, {coefficient!r})" if polynomial else repr(coefficient)
+    return polynomial
+
+
 def interpolation(dense: tuple[tuple[float, ...], ...], first: int, scaled: str, *, sensitivities: bool) -> list[str]:
     """Return the lines that interpolate at the fraction z of the step; the stages' slots begin at `first`."""
     lines, number, wide = list[str](), "W[i]", "load(W, S + i)"
     for k, coefficients in enumerate(dense):
         if not any(coefficients):
             continue
-        polynomial = ""
-        for coefficient in reversed(coefficients):
-            polynomial = f"fma({polynomial}, z, {coefficient!r})" if polynomial else repr(coefficient)
-        lines.append(f"w{k} = {scaled}z * {polynomial}")
+        lines.append(f"w{k} = {scaled}z * {horner(coefficients)}")
         number = f"fma(w{k}, W[{first + k} * N + i], {number})"
         wide = f"fma(w{k}, load(W, S + {first + k} * R + i), {wide})"
     lines += ["for i in range(N):", f"    W[DENSE + i] = {number}"]

@@ -1,6 +1,5 @@
 """The door of parameters: numbers, draws and posteriors become one matrix of members, units and parameters."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from workbench.base import units as units_of_measure
 from workbench.base.errors import ParameterError, unknown
 from workbench.base.schema import DRAW_DIMS, MEMBER, UNIT
 from workbench.base.tables import listed
+from workbench.declare.layout import Layout
 from workbench.declare.model import Model
 from workbench.declare.quantity import Quantity
 
@@ -64,29 +64,17 @@ def gather(model: Model, parameters: Any, start: Any = None, units: Any = None) 
     ParameterError
         If a name is unknown, a value is not a number, or lies outside its bounds, or dims are not those of draws.
     """
-    theta = {name: _value(model, name, value) for name, value in _given(model, parameters).items()}
+    given = {name: _value(model, name, value) for name, value in _given(model, parameters).items()}
     starts = {name: _start(model, name, value) for name, value in dict(start or {}).items()}
-    nominal = {n: as_array(model, q, q.nominal(), "value") for n, q in model.theta.items() if n not in theta}
-    none = {name: xr.DataArray(np.nan) for name in model.states if name not in starts}
-    everything = [{**theta, **nominal}[n] for n in model.theta] + [{**starts, **none}[n] for n in model.states]
-    everything.append(xr.DataArray(np.nan))  # for a model of formulas in inputs alone
-    try:
-        aligned = xr.broadcast(*xr.align(*everything, join="exact"), exclude=model.labels)
-    except ValueError as error:
-        raise ParameterError(
-            f"got parameters whose draws or units differ: {error}; expected the same for all"
-        ) from None
-    labels = _units(aligned[0], units)
-    dims = [d for d in DRAW_DIMS if d in aligned[0].dims]
-    index = {d: aligned[0].get_index(d).to_numpy() for d in dims}
-    quantities = [*model.theta.values(), *model.states.values(), None]
-    own = [{} if q is None else {d: model.labels[d].size for d in q.dims} for q in quantities]
-    stack = np.concatenate([_cube(a, dims, labels, sizes) for a, sizes in zip(aligned, own, strict=True)], axis=-1)
-    p = model.theta_layout.size
-    theta_values, start_values = np.ascontiguousarray(stack[..., :p]), np.ascontiguousarray(stack[..., p:-1])
+    index = _index({**given, **starts})
+    labels = _units(index, units)
+    columns = {name: _column(model, q, given.get(name, q.nominal()), index, labels) for name, q in model.theta.items()}
+    begins = {name: _column(model, q, starts.get(name, np.nan), index, labels) for name, q in model.states.items()}
+    draws = {dim: np.asarray(at) for dim, at in index.items() if dim != UNIT}
+    sizes = (*(at.size for at in draws.values()), 1 if labels is None else len(labels))
     return (
-        Members(theta_values, tuple(model.theta_layout.labels()), index, labels),
-        Members(start_values, tuple(model.state_layout.labels()), index, labels),
+        Members(_matrix(model.theta_layout, columns, sizes), tuple(model.theta_layout.labels()), draws, labels),
+        Members(_matrix(model.state_layout, begins, sizes), tuple(model.state_layout.labels()), draws, labels),
     )
 
 
@@ -130,11 +118,12 @@ def as_array(model: Model, quantity: Quantity, value: Any, what: str) -> xr.Data
     extra = [str(d) for d in value.dims if d not in known]
     if extra:
         raise ParameterError(unknown("dim", extra[0], known, name))
-    value = value.drop_vars([c for c in value.coords if c not in value.dims]).astype(np.float64)
+    if value.dtype != np.float64:
+        value = value.astype(np.float64)
     for dim in quantity.dims:
         if dim in value.dims:
             value = _labelled(name, value, dim, model.labels[dim])
-    return value.assign_coords({d: value.get_index(d) for d in value.dims})
+    return value
 
 
 def _labelled(name: str, array: xr.DataArray, dim: str, labels: NDArray[Any]) -> xr.DataArray:
@@ -180,23 +169,48 @@ def _refuse_outside(name: str, array: xr.DataArray, bounds: Any, unit: str, ends
         raise ParameterError(f"{name}: got {first:g} {unit}; expected a number within its {ends} {low:g} to {high:g}")
 
 
-def _units(array: xr.DataArray, units: Any) -> tuple[Any, ...] | None:
-    if UNIT not in array.dims:
+def _index(arrays: Mapping[str, xr.DataArray]) -> dict[str, Any]:
+    """Return the labels of draws, in order, and of units; ParameterError where two arrays differ in them."""
+    found: dict[str, Any] = {}
+    for name, array in arrays.items():
+        for dim in (d for d in (*DRAW_DIMS, UNIT) if d in array.dims):
+            labels = array.get_index(dim)
+            if not found.setdefault(dim, labels).equals(labels):
+                raise ParameterError(
+                    f"{name}: got parameters whose draws or units differ: {dim} {listed(labels.tolist())} beside "
+                    f"{listed(found[dim].tolist())}; expected the same for all"
+                )
+    return {dim: found[dim] for dim in (*DRAW_DIMS, UNIT) if dim in found}
+
+
+def _units(index: Mapping[str, Any], units: Any) -> tuple[Any, ...] | None:
+    """Return the labels of units: those known from elsewhere, which the arrays must have, or the arrays' own."""
+    if UNIT not in index:
         return None if units is None else tuple(units)
-    labels = tuple(array.get_index(UNIT))
+    labels = tuple(index[UNIT])
     if units is not None and set(units) - set(labels):
         missing = next(u for u in units if u not in labels)
         raise ParameterError(unknown("unit", str(missing), map(str, labels), "parameters"))
     return labels if units is None else tuple(units)
 
 
-def _cube(
-    array: xr.DataArray, dims: list[str], units: tuple[Any, ...] | None, own: Mapping[str, int]
+def _column(
+    model: Model, quantity: Quantity, value: Any, index: Mapping[str, Any], units: tuple[Any, ...] | None
 ) -> NDArray[np.float64]:
-    """Return the values as (members, units, elements); `own` are the sizes of a vector's dims."""
-    if UNIT in array.dims:
-        array = array.sel({UNIT: list(units or ())})
-    else:
-        array = array.expand_dims({UNIT: 1 if units is None else len(units)})
-    array = array.expand_dims({d: size for d, size in own.items() if d not in array.dims})
-    return array.transpose(*dims, UNIT, *own).values.reshape(-1, array.sizes[UNIT], math.prod(own.values()))
+    """Return values over all dims of draws, units and the quantity's own, with size 1 where they do not vary."""
+    if not isinstance(value, xr.DataArray):  # what is declared
+        value = np.asarray(value, dtype=np.float64)
+        return value.reshape((1,) * (len(index) + (UNIT not in index)) + (value.shape or (1,) * len(quantity.dims)))
+    if UNIT in value.dims:
+        value = value.isel({UNIT: value.get_index(UNIT).get_indexer(list(units or ()))})
+    dims = (*(d for d in index if d != UNIT), UNIT, *quantity.dims)
+    values = value.variable.transpose(*(d for d in dims if d in value.dims)).values
+    return values[tuple(slice(None) if d in value.dims else None for d in dims)]
+
+
+def _matrix(layout: Layout, columns: Mapping[str, NDArray[np.float64]], sizes: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return columns as (members, units, places), of sizes of the dims of draws and of units."""
+    made = np.empty((*sizes, layout.size))
+    for name, place in layout.places.items():
+        made[..., place] = np.broadcast_to(columns[name], (*sizes, *layout.shapes[name])).reshape(*sizes, -1)
+    return made.reshape(-1, sizes[-1], layout.size)

@@ -202,7 +202,7 @@ def _column(
         value = np.asarray(value, dtype=np.float64)
         return value.reshape((1,) * (len(index) + (UNIT not in index)) + (value.shape or (1,) * len(quantity.dims)))
     if UNIT in value.dims:
-        value = value.isel({UNIT: value.get_index(UNIT).get_indexer(list(units or ()))})
+        value = value.sel({UNIT: list(units or ())})
     dims = (*(d for d in index if d != UNIT), UNIT, *quantity.dims)
     values = value.variable.transpose(*(d for d in dims if d in value.dims)).values
     return values[tuple(slice(None) if d in value.dims else None for d in dims)]

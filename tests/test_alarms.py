@@ -1,0 +1,118 @@
+"""Run lengths of detectors against published tables and simulation; faults that are found; bad input."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from workbench.base.errors import DataError
+from workbench.sync.alarms import DETECTORS, Drift, Outlier, Shift, alarms, watch
+from workbench.sync.runlength import cusum_run_length, cusum_threshold, ewma_run_length, ewma_threshold
+
+
+def test_cusum_run_lengths_are_the_published_ones():
+    """Montgomery, Introduction to Statistical Quality Control, table 9.3 and 9.4: two-sided, k = 0.5."""
+    for h, length in ((4.0, 168.0), (5.0, 465.0)):
+        assert cusum_run_length(h, 0.5) / 2 == pytest.approx(length, rel=0.003)
+    for length, h in ((370.0, 4.77),):
+        assert cusum_threshold(length, 0.5) == pytest.approx(h, abs=0.01)
+    assert cusum_threshold(370.0, 0.25) == pytest.approx(8.01, abs=0.01)
+
+
+def test_ewma_run_lengths_are_the_published_ones():
+    """Lucas & Saccucci, Technometrics 32 (1990) 1-12, table 1: combinations with a run length of 500."""
+    for weight, limit in ((0.4, 3.054), (0.25, 2.998), (0.2, 2.962), (0.1, 2.814), (0.05, 2.615)):
+        assert ewma_run_length(limit, weight) == pytest.approx(500, rel=0.01)
+        assert ewma_threshold(500.0, weight) == pytest.approx(limit, abs=0.003)
+
+
+def naive(z, detector, threshold):
+    """The detectors one reading at a time, from their definitions."""
+    upper = lower = mean = 0.0
+    out = []
+    for value in z:
+        if isinstance(detector, Outlier):
+            over = abs(value) > threshold
+        elif isinstance(detector, Shift):
+            upper = max(0.0, upper + value - detector.size / 2)
+            lower = max(0.0, lower - value - detector.size / 2)
+            over = max(upper, lower) > threshold
+        else:
+            w = detector.weight
+            mean = (1 - w) * mean + w * value
+            over = abs(mean) > threshold * np.sqrt(w / (2 - w))
+        out.append(over)
+        if over:
+            upper = lower = mean = 0.0
+    return np.array(out)
+
+
+@pytest.mark.parametrize("detector", DETECTORS, ids=lambda d: d.name)
+def test_watching_in_pieces_is_watching_one_by_one(detector):
+    z = np.random.default_rng(1).normal(size=20_000)
+    threshold = detector.threshold(300.0)
+    _, raised = watch(z, detector, threshold)
+    assert 40 < raised.sum() < 95
+    np.testing.assert_array_equal(raised, naive(z, detector, threshold))
+
+
+@pytest.mark.parametrize("detector", DETECTORS, ids=lambda d: d.name)
+def test_a_right_model_alarms_as_often_as_was_asked(detector):
+    """A thousand years of daily readings, one false alarm a year."""
+    z = np.random.default_rng(2).normal(size=365_250)
+    _, raised = watch(z, detector, detector.threshold(365.25))
+    assert raised.sum() == pytest.approx(1000, abs=4 * np.sqrt(1000))
+
+
+def innovations(**outputs):
+    size = len(next(iter(outputs.values())))
+    return xr.Dataset({n: ("time", v) for n, v in outputs.items()}, {"time": ("time", np.arange(size), {"units": "h"})})
+
+
+def test_all_together_stay_below_the_rate():
+    rng = np.random.default_rng(3)
+    years = 100
+    made = alarms(innovations(a=rng.normal(size=8766 * years), b=rng.normal(size=8766 * years)), a_year=2.0)
+    every = int(made["alarm"].sum())
+    assert every == pytest.approx(2.0 * years, abs=4 * np.sqrt(2.0 * years))
+    np.testing.assert_allclose(made["run_length"], 3 * 8766, rtol=1e-4)
+
+
+def test_faults_are_found_by_the_detector_made_for_them():
+    rng, n, at = np.random.default_rng(4), 4000, 2000
+    spike, shift, drift = rng.normal(size=(3, n))
+    spike[at] += 12.0
+    shift[at:] += 1.0
+    drift[at:] += np.arange(n - at) / 500.0
+    made = alarms(innovations(spike=spike, shift=shift, drift=drift), a_year=0.1)
+    assert made["alarm"].sel(output="spike", detector="outlier").values.nonzero()[0].tolist() == [at]
+    for output, detector, within in (("shift", "shift", 60), ("drift", "drift", 600)):
+        first = int(made["alarm"].sel(output=output, detector=detector).values.argmax())
+        assert at < first < at + within
+    assert made["statistic"].sel(output="shift", detector="shift")[at + 60 :].mean() > 0
+
+
+def test_missing_readings_are_no_evidence():
+    z = np.random.default_rng(5).normal(size=3000)
+    holed = np.full(6000, np.nan)
+    holed[::2] = z
+    thin, whole = alarms(innovations(a=holed)), alarms(innovations(a=z))
+    assert not thin["alarm"][..., 1::2].any()
+    assert np.isnan(thin["statistic"][..., 1::2]).all()
+    np.testing.assert_allclose(thin["run_length"] * 2, whole["run_length"], rtol=1e-3)
+    nothing = alarms(innovations(a=np.full(10, np.nan)))
+    assert not nothing["alarm"].any()
+
+
+def test_bad_input():
+    good = innovations(a=np.zeros(10))
+    with pytest.raises(DataError, match="got a_year=0; expected a positive number"):
+        alarms(good, a_year=0)
+    with pytest.raises(DataError, match="got times without a unit"):
+        alarms(good.assign_coords(time=np.arange(10)))
+    dates = good.assign_coords(time=np.datetime64("2026-01-01", "ns") + np.arange(10) * np.timedelta64(1, "h"))
+    np.testing.assert_allclose(alarms(dates)["run_length"], alarms(good)["run_length"], rtol=1e-9)
+
+
+def test_half_life():
+    answer = Drift(half_life=10.0).statistic(np.concatenate([[1.0], np.zeros(20)]))
+    assert answer[10] / answer[0] == pytest.approx(0.5)

@@ -76,6 +76,8 @@ def source(model: Model, method: Method | None, *, sensitivities: bool, adjoint:
     """Return the source of the model's kernel (traced at the first use, kept with the instance)."""
     kept = vars(model).setdefault("_kernels", {})
     kind = (method.name if method else "", sensitivities, adjoint)
+    if kind in kept:
+        return kept[kind]
     with _LOCK:
         if kind not in kept:
             if "trace" not in kept:
@@ -152,8 +154,10 @@ def solve(
         return static.solve(model, theta, schedule, rows=rows, times=times, run=run)
     first = method or method_of(model)
     made = _run(model, theta, override, problem, method=first, patience=0 if method else PATIENCE)
+    if method or (made.log.size == 5 and made.log.item(0) != STIFF):  # one member alone: no array is asked
+        return made
     stiff = made.log[..., 0] == STIFF
-    if method or not np.count_nonzero(stiff):
+    if not stiff.any():
         return made
     again = np.flatnonzero(stiff.any(axis=1))
     if schedule.shock is not None:
@@ -205,7 +209,7 @@ def _run(
     states, outputs = np.empty((members, r, n)), np.empty((members, r, k))
     log = np.zeros((members, units, 5))
     shaken = schedule.shock is not None
-    shock = np.ascontiguousarray(schedule.shock) if shaken else log  # which none reads
+    shock = np.ascontiguousarray(schedule.shock) if shaken else 0  # which none reads
     theta, override = np.ascontiguousarray(theta), np.ascontiguousarray(override)  # held while addresses are in use
     values = pointers(theta, override, *schedule_arguments(schedule, rows, times))
     settings = (model.rtol, model.atol, longest_run(schedule), members, patience, int(shaken))
@@ -213,7 +217,7 @@ def _run(
     room = 8 if model.thresholds else 0
     while True:
         happened = _unknown((members, units, room, 2))
-        given = (*values, *settings, *pointers(shock, room, happened, states, outputs, log))
+        given = (*values, *settings, *pointers(shock, room, happened if room else 0, states, outputs, log))
         _over_members(partial(_apply, run, given), members * units)
         most = int(log[..., 4].max(initial=0)) if room else 0
         if most <= room:

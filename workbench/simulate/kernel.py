@@ -163,13 +163,18 @@ def solve(
     if schedule.shock is not None:
         problem = (replace(schedule, shock=schedule.shock[again]), rows, times)
     other = _run(model, theta[again], override[again], problem, method=RODAS5P, patience=0)
+    return _joined(made, other, again)
+
+
+def _joined(made: Solutions, other: Solutions, again: NDArray[np.int64]) -> Solutions:
+    """Return the solutions of one method with those of another in the place of some members."""
     made.states[again], made.outputs[again], made.log[again] = other.states, other.outputs, other.log
     wide = max(made.happened.shape[2], other.happened.shape[2])
-    happened = np.full((*made.happened.shape[:2], wide, 2), np.nan)
+    happened = _unknown((*made.happened.shape[:2], wide, 2))
     happened[:, :, : made.happened.shape[2]] = made.happened
     happened[again] = np.nan
     happened[again, :, : other.happened.shape[2]] = other.happened
-    shares = {**{name: len(theta) - again.size for name in made.methods}, **other.methods}
+    shares = {**{name: len(made.log) - again.size for name in made.methods}, **other.methods}
     return replace(made, happened=happened, methods={name: share for name, share in shares.items() if share})
 
 

@@ -241,3 +241,34 @@ def test_what_cannot_be_sampled_is_refused():
         pm.Potential("nothing", pm.math.constant(0.0))
     with pytest.raises(SamplingError, match="without free variables; expected at least one quantity with a prior"):
         compile_density(model)
+
+
+def test_other_readings_of_the_same_pattern_need_no_compiler(monkeypatch):
+    problem, _, density = density_of("sensors")
+    rng = np.random.default_rng(8)
+    other = sensors_data().copy(deep=True)
+    for name in ("additive", "heavy"):
+        other[name] = other[name] + rng.normal(size=other.time.size)
+    other["counts"] = other["counts"] + 3
+    again = pose(Sensors(), other)
+    model = build(again)
+    monkeypatch.setattr("workbench.calibrate.logp.compile_graph", None)  # it would fail if it was called
+    by_hook = compile_density(model)
+    by_name = density.with_readings({name: again.readings(name) for name in again.measured})
+    points = near_prior("sensors", 4, seed=3)
+    for made in (by_hook, by_name):
+        same_as_pymc(model, made, points)
+    same_as_pymc(build(problem), density, points)  # the first one kept its own
+    assert by_name.failures[0] == 0
+    by_name.evaluate(np.full(density.space.size, 50.0))
+    assert (by_name.failures[0], by_hook.failures[0]) == (1, 0)
+
+
+def test_readings_of_another_pattern_are_refused():
+    problem, _, density = density_of("sensors")
+    given = {name: problem.readings(name) for name in problem.measured}
+    np.testing.assert_array_equal(density.readings["counts"], given["counts"])
+    with pytest.raises(SamplingError, match=r"got readings .*'sharp': 4.*expected as many as were compiled"):
+        density.with_readings(given | {"sharp": given["sharp"][:-1]})
+    with pytest.raises(SamplingError, match="expected as many as were compiled"):
+        density.with_readings({"sharp": given["sharp"]})

@@ -21,6 +21,7 @@ import workbench as wb
 from workbench.base.errors import SamplingError
 from workbench.calibrate.bayes import build
 from workbench.calibrate.density import compile_density
+from workbench.calibrate.logp import LogpGraph
 from workbench.calibrate.pooling import distribution
 from workbench.calibrate.problem import pose
 from workbench.calibrate.space import space_of
@@ -252,7 +253,7 @@ def test_other_readings_of_the_same_pattern_need_no_compiler(monkeypatch):
     other["counts"] = other["counts"] + 3
     again = pose(Sensors(), other)
     model = build(again)
-    monkeypatch.setattr("workbench.calibrate.logp.compile_graph", None)  # it would fail if it was called
+    monkeypatch.setattr(LogpGraph, "compiled", None)  # it would fail if it was called
     by_hook = compile_density(model)
     by_name = density.with_readings({name: again.readings(name) for name in again.measured})
     points = near_prior("sensors", 4, seed=3)

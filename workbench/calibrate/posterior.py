@@ -12,7 +12,7 @@ from workbench.base.errors import ParameterError
 from workbench.base.schema import UNIT
 from workbench.calibrate.bayes import build
 from workbench.calibrate.calibration import Calibration
-from workbench.calibrate.density import compile_density
+from workbench.calibrate.density import Density, compile_density
 from workbench.calibrate.pooling import attributes_of
 from workbench.calibrate.predict import derived, labelled, labelled_density, predictive
 from workbench.calibrate.problem import Problem, pose
@@ -119,13 +119,20 @@ def _by_gradient(
     with steps.phase("compile_time", "compiling the model"):
         made = build(problem)
         density = compile_density(made)
+    return made, *draw_posterior(problem, density, steps=steps, sizes=sizes, streams=streams)
+
+
+def draw_posterior(
+    problem: Problem, density: Density, *, steps: Progress, sizes: dict[str, int], streams: Any
+) -> tuple[Draws, dict[str, Any]]:
+    """Return draws by NUTS of a problem's compiled density, from around its modes, and what is to be said of them."""
     with steps.phase("start_time", "looking for a start"):
         start = find_start(problem, density, np.random.default_rng(streams[0]))
     density.failures[0] = 0
     with steps.phase("sampling_time", "sampling {chains} chains of {tune} + {draws} draws".format(**sizes)):
         drawn = sample(density, start, **sizes, seed=int(streams[1].generate_state(1)[0]), progress=steps)
     about = {"inference_library": "nutpie", "failed_evaluations": int(density.failures[0])}
-    return made, drawn, about | _about_start(start)
+    return drawn, about | _about_start(start)
 
 
 def _pose(model: Any, data: Any, inputs: Any, pool: Any, discrepancy: Any) -> Problem:

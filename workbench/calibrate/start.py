@@ -78,8 +78,11 @@ def find_start(problem: Problem, density: Density, rng: np.random.Generator) -> 
     return Start(top, best, curvature, np.array([climb[1] for climb in climbs]), population=bool(frozen.any()))
 
 
-def draw_free(problem: Problem, rng: np.random.Generator, size: int) -> dict[str, Array]:
-    """Return prior draws (size, *shape) of every free variable of the PyMC model."""
+def draw_free(problem: Problem, rng: np.random.Generator, size: int, *, narrow: bool = True) -> dict[str, Array]:
+    """Return prior draws (size, *shape) of every free variable of the PyMC model.
+
+    As starts, populations are kept `narrow`: their SD between units is at most its prior's median.
+    """
     drawn: dict[str, Array] = {}
     count = problem.rows.size - 1
     for name, quantity in problem.model.theta.items():
@@ -91,7 +94,7 @@ def draw_free(problem: Problem, rng: np.random.Generator, size: int) -> dict[str
         elif way == "none":
             drawn[name] = draw_prior(quantity.prior, rng, (size, count, *shape))
         else:
-            drawn |= _draw_population(name, quantity.prior, rng, (size, count, *shape))
+            drawn |= _draw_population(name, quantity.prior, rng, shape=(size, count, *shape), narrow=narrow)
     for name, quantity in problem.model.noise_parameters.items():
         assert quantity.prior is not None
         if name.rsplit("_", 1)[0] in problem.measured:
@@ -99,12 +102,15 @@ def draw_free(problem: Problem, rng: np.random.Generator, size: int) -> dict[str
     return drawn
 
 
-def _draw_population(name: str, prior: Prior, rng: np.random.Generator, shape: tuple[int, ...]) -> dict[str, Array]:
+def _draw_population(
+    name: str, prior: Prior, rng: np.random.Generator, *, shape: tuple[int, ...], narrow: bool
+) -> dict[str, Array]:
     """Return draws of a population and its units; `shape` is (draws, units), then that of a vector."""
     scale = scale_of(prior)
     population = draw_prior(prior, rng, (shape[0], *shape[2:]))
     spread = draw_prior(spread_prior(prior), rng, population.shape)
-    spread = np.minimum(spread, spread_prior(prior).quantile(0.5))
+    if narrow:
+        spread = np.minimum(spread, spread_prior(prior).quantile(0.5))
     latent = scale.link(population)[:, None] + spread[:, None] * rng.normal(size=shape)
     units = scale.unlink(latent)
     return {f"{name}_pop": population, f"{name}_sd": spread, name: units, f"{name}_offset": latent}

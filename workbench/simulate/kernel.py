@@ -66,10 +66,11 @@ class Solutions:
 
 def method_of(model: Model) -> Method | None:
     """Return the explicit method for a model's tolerance, None for a model that is not integrated."""
-    if "rhs" not in model._methods:
-        return None
-    tightest = min([model.rtol, *(s.rtol for s in model.states.values() if s.rtol is not None)])
-    return DOP853 if tightest <= TIGHT else TSIT5
+    kept = vars(model).setdefault("_kernels", {})
+    if "method" not in kept:
+        tightest = min([model.rtol, *(s.rtol for s in model.states.values() if s.rtol is not None)])
+        kept["method"] = (DOP853 if tightest <= TIGHT else TSIT5) if "rhs" in model._methods else None
+    return kept["method"]
 
 
 def source(model: Model, method: Method | None, *, sensitivities: bool, adjoint: bool = False) -> str:
@@ -108,6 +109,14 @@ def schedule_arguments(schedule: Schedule, rows: NDArray[np.int64], times: Array
     """Return what both kinds of kernel take between theta and the tolerances."""
     offset, begin, level, slope, jump = schedule.addresses
     return rows.size - 1, offset, begin, schedule.begin.size, level, slope, jump, rows, times, times.size
+
+
+def _asked(schedule: Schedule, rows: NDArray[np.int64], times: Array) -> list[Any]:
+    """Return the pointers of `schedule_arguments`, those of the last call where it asked for the same arrays."""
+    kept = vars(schedule).get("_asked")
+    if kept is None or kept[0] is not rows or kept[1] is not times:
+        kept = vars(schedule)["_asked"] = (rows, times, pointers(*schedule_arguments(schedule, rows, times)))
+    return kept[2]
 
 
 def solve(
@@ -188,7 +197,14 @@ def count_stiff(model: Model, theta: Array, schedule: Schedule, *, rows: NDArray
 
 
 def _declared_starts(model: Model, theta: Array) -> Array:
-    return _unknown((*theta.shape[:2], model.state_layout.size))
+    """Return NaN for each start; of one unit alone always the same array, which is only read."""
+    shape = (*theta.shape[:2], model.state_layout.size)
+    if theta.shape[:2] != (1, 1):
+        return _unknown(shape)
+    kept = vars(model).setdefault("_kernels", {})
+    if "starts" not in kept:
+        kept["starts"] = _unknown(shape)
+    return kept["starts"]
 
 
 def _unknown(shape: tuple[int, ...]) -> Array:
@@ -216,14 +232,14 @@ def _run(
     shaken = schedule.shock is not None
     shock = np.ascontiguousarray(schedule.shock) if shaken else 0  # which none reads
     theta, override = np.ascontiguousarray(theta), np.ascontiguousarray(override)  # held while addresses are in use
-    values = pointers(theta, override, *schedule_arguments(schedule, rows, times))
+    values = (*pointers(theta, override), *_asked(schedule, rows, times))
     settings = (model.rtol, model.atol, longest_run(schedule), members, patience, int(shaken))
     run = cache.entry(source(model, method, sensitivities=False))
     room = 8 if model.thresholds else 0
     while True:
         happened = _unknown((members, units, room, 2))
         given = (*values, *settings, *pointers(shock, room, happened if room else 0, states, outputs, log))
-        _over_members(partial(_apply, run, given), members * units)
+        _over_members(run, given, members * units)
         most = int(log[..., 4].max(initial=0)) if room else 0
         if most <= room:
             break
@@ -231,17 +247,13 @@ def _run(
     return Solutions(states, outputs, log, happened[:, :, :most], {method.name if method else "steps": members})
 
 
-def _apply(run: Callable[..., None], given: tuple[Any, ...], lo: int, hi: int) -> None:
-    run(lo, hi, *given)
-
-
-def _over_members(part: Callable[[int, int], None], members: int) -> None:
-    """Call `part(lo, hi)` over all members, in parallel where there are several (C calls run without the GIL)."""
+def _over_members(run: Callable[..., None], given: tuple[Any, ...], members: int) -> None:
+    """Run a kernel over all members, in parallel where there are several (C calls run without the GIL)."""
     if members == 1:
-        part(0, 1)
+        run(0, 1, *given)
         return
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     pieces = min(members, 4 * workers)
     edges = np.linspace(0, members, pieces + 1).astype(int)
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(part, edges[:-1], edges[1:]))
+        list(pool.map(lambda lo, hi: run(lo, hi, *given), edges[:-1], edges[1:]))

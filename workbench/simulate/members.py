@@ -1,5 +1,6 @@
 """The door of parameters: numbers, draws and posteriors become one matrix of members, units and parameters."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -213,4 +214,4 @@ def _matrix(layout: Layout, columns: Mapping[str, NDArray[np.float64]], sizes: t
     made = np.empty((*sizes, layout.size))
     for name, place in layout.places.items():
         made[..., place] = np.broadcast_to(columns[name], (*sizes, *layout.shapes[name])).reshape(*sizes, -1)
-    return made.reshape(-1, sizes[-1], layout.size)
+    return made.reshape(math.prod(sizes[:-1]), sizes[-1], layout.size)

@@ -32,7 +32,6 @@ from workbench.calibrate.space import Space, space_of
 
 Array = NDArray[np.float64]
 VERSION = 2  # of what surrounds a graph; part of the key under which machine code is kept
-DOUBLES = ctypes.POINTER(ctypes.c_double)
 REMEMBERED = 8  # densities kept in a session, for further data
 
 _LOGP = """
@@ -128,8 +127,8 @@ class Density:
         """Return the log density at a point (size,) and its gradient (size,); -inf and zeros where there is none."""
         point = np.ascontiguousarray(point, dtype=np.float64)
         slope, value = np.zeros(self.space.size), np.zeros(1)
-        pointers = (a.ctypes.data_as(DOUBLES) for a in (point, slope, value))
-        failed = self._call(self.space.size, *pointers, self._bound.ctypes.data)
+        addresses = (a.ctypes.data for a in (point, slope, value, self._bound))
+        failed = self._call(self.space.size, *addresses)
         return (-np.inf, np.zeros(self.space.size)) if failed else (float(value[0]), slope)
 
     def for_nutpie(self, start: Callable[[int], Array]) -> CompiledPyMCModel:
@@ -175,7 +174,7 @@ def compile_density(model: pm.Model) -> Density:
         logp = _c_function(source, "logp", signature, density=graph.compiled(model, space))
     signature = numba.types.int64(numba.types.uint64, numba.types.uint64, double, double, word)
     expand = _c_function(_EXPAND.format(size=space.size), "expand", signature)
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, DOUBLES, DOUBLES, DOUBLES, ctypes.c_void_p)
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)
     density = Density(space, places_of(graph.readings), bound, logp, expand, prototype(logp.address))
     _REMEMBERED.append((graph, density))
     return density

@@ -210,8 +210,9 @@ def _column(
 
 
 def _matrix(layout: Layout, columns: Mapping[str, NDArray[np.float64]], sizes: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return columns as (members, units, places), of sizes of the dims of draws and of units."""
-    made = np.empty((*sizes, layout.size))
-    for name, place in layout.places.items():
-        made[..., place] = np.broadcast_to(columns[name], (*sizes, *layout.shapes[name])).reshape(*sizes, -1)
+    """Return columns as (members, units, places), of sizes of the dims of draws and of units; NaN without a column."""
+    made = np.full((*sizes, layout.size), np.nan)
+    for name, column in columns.items():
+        whole = np.broadcast_to(column, (*sizes, *layout.shapes[name]))
+        made[..., layout.places[name]] = whole.reshape(*sizes, -1)
     return made.reshape(math.prod(sizes[:-1]), sizes[-1], layout.size)

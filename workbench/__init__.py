@@ -27,6 +27,7 @@ _HOMES = {
     "workbench.simulate.run": ("simulate",),
     "workbench.calibrate.posterior": ("calibrate", "to_pymc"),
     "workbench.calibrate.calibration": ("Calibration",),
+    "workbench.calibrate.foresight": ("identify",),
     "workbench.forecast.propagate": ("forecast",),
     "workbench.twin": ("Twin",),
     "workbench": ("report",),

@@ -1,6 +1,7 @@
 """What a calibration returns: the posterior as a tree of datasets, and the evidence for it."""
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pymc as pm
 
+    from workbench.calibrate.identify import Identifiability
     from workbench.calibrate.problem import Problem
 
 MASS = 0.89  # of the intervals in a summary, ArviZ's default
@@ -77,6 +79,22 @@ class Calibration:
         doubts = "; ".join(f"{g.name!r} {g.verdict}" for g in self.trust.gates if g.verdict != "passed")
         table["verdict"] = f"not to be trusted: {doubts}" if doubts else "ok"
         return table
+
+    def identify(self, *, profiles: Sequence[str] | bool = False) -> "Identifiability":
+        """Return which parameters the data have seen: one table, with the directions that they have not.
+
+        For each parameter the contraction from prior to posterior, sensitivities to prior and likelihood, the
+        partner with which it correlates most, and a verdict (see `workbench.calibrate.identify`).
+
+        Parameters
+        ----------
+        profiles
+            Names of parameters whose profile likelihoods are wanted as well, or True for all: some dozens of
+            evaluations of the density for each end of an interval. ParameterError for a `wb.Simulator`.
+        """
+        from workbench.calibrate.identify import identify_posterior
+
+        return identify_posterior(self, profiles)
 
     def new_unit(self, *, seed: int | None = None) -> xr.Dataset:
         """Return draws of the parameters of a unit not yet seen, over chain and draw.

@@ -1,0 +1,244 @@
+"""What data have told: identifiability after data, in one table, and the gate of the trust card.
+
+Contraction is 1 less the ratio of posterior to prior variance, on the scale on which the prior is a standard normal
+(`normal_scores`): the unconstrained scale for Normal and LogNormal priors, and one that a posterior at the end of a
+support does not deceive for the others. Prior sensitivity is that of power scaling (Kallioinen, Paananen, Buerkner &
+Vehtari, Statistics and Computing 34 (2024) 57), by ArviZ.
+"""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from workbench.base.errors import ParameterError, unknown
+from workbench.base.schema import CHAIN, DRAW
+from workbench.calibrate.coordinates import Coordinate, coordinates_of
+from workbench.calibrate.directions import UNSEEN, Spectrum, described, formula, in_words, taking_part, verdicts
+from workbench.calibrate.trust import Gate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.calibrate.calibration import Calibration
+
+Array = NDArray[np.float64]
+SENSITIVE = 0.05  # of Kallioinen et al.: power-scaling sensitivity from which on a posterior moves
+GATE = "identifiability"
+
+
+@dataclass(frozen=True)
+class Identifiability:
+    """What data have told of each parameter.
+
+    Attributes
+    ----------
+    table
+        A row a parameter: contraction, sensitivity to the prior and to the likelihood, the partner with which it
+        correlates most (on the scale of scores) and how much, ends of the profile likelihood's interval where it was
+        asked for, the unit, and a verdict.
+    directions
+        Combinations of parameters, the least seen first: the contraction, weights in SDs of the priors, words.
+    correlation
+        (n, n) posterior correlations of the scores.
+    profiles
+        Profile likelihoods that were asked for (see `workbench.calibrate.profile`), by parameter.
+    """
+
+    table: "pd.DataFrame"
+    directions: "pd.DataFrame"
+    correlation: "pd.DataFrame"
+    profiles: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"{self._headline()}\n{self.table.to_string(float_format='%.3g')}"
+
+    def _repr_html_(self) -> str:
+        parts = {"Directions": self.directions, "Correlations": self.correlation}
+        more = "".join(f"<details><summary>{name}</summary>{_shown(t)}</details>" for name, t in parts.items())
+        return f"<div><p><b>{html.escape(self._headline())}</b></p>{_shown(self.table)}{more}</div>"
+
+    def _headline(self) -> str:
+        bad = [f"{n}: {v}" for n, v in self.table["verdict"].items() if v not in ("seen", "weakly seen")]
+        return "; ".join(bad) if bad else "The data see every parameter"
+
+
+def _shown(table: "pd.DataFrame") -> str:
+    return table.to_html(float_format=lambda v: f"{v:.3g}", border=0)
+
+
+def identify_posterior(calibration: "Calibration", profiles: Sequence[str] | bool = False) -> Identifiability:
+    """Return what the data of a calibration have told (see `Calibration.identify`)."""
+    import pandas as pd
+
+    coordinates = _coordinates(calibration)
+    scores = scores_of(calibration, coordinates)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = np.atleast_2d(np.corrcoef(scores.reshape(-1, len(coordinates)).T))
+    contraction, unseen = _seen(scores, coordinates)
+    prior, likelihood = _power_scaling(calibration, coordinates)
+    partners = [_partner(correlation, k) for k in range(len(coordinates))]
+    labels = [c.label for c in coordinates]
+    table = pd.DataFrame(
+        {
+            "contraction": contraction,
+            "prior_sensitivity": prior,
+            "likelihood_sensitivity": likelihood,
+            "partner": [labels[k] if k is not None else "" for k in partners],
+            "correlation": [np.nan if p is None else correlation[k, p] for k, p in enumerate(partners)],
+            "units": [c.units for c in coordinates],
+            "verdict": verdicts(coordinates, contraction, unseen),
+        },
+        index=labels,
+    )
+    for k, coordinate in enumerate(coordinates):
+        if not coordinate.scores.proper:
+            table.loc[coordinate.label, "verdict"] = "seen" if likelihood[k] >= SENSITIVE else "not seen"
+    made = _profiles(calibration, coordinates, profiles)
+    for label, profile in made.items():
+        for end, column in zip(profile.interval, profile.columns, strict=True):
+            table.loc[label, column] = end
+    table = table[[c for c in table if c not in ("units", "verdict")] + ["units", "verdict"]]
+    few = [k for k, c in enumerate(coordinates) if c.scores.proper and not c.nuisance]
+    spectrum = Spectrum.of(np.atleast_2d(np.cov(scores.reshape(-1, len(coordinates)).T))[np.ix_(few, few)])
+    directions = described([coordinates[k] for k in few], spectrum)
+    return Identifiability(table, directions, pd.DataFrame(correlation, labels, labels), made)
+
+
+def gate(calibration: "Calibration") -> Gate:
+    """Return the gate "identifiability": whether data tell something along every direction of the parameters.
+
+    Its figure is the smallest contraction along any combination of parameters, found in one half of the draws and
+    measured in the other. So it fails where one parameter is not seen, and where only a combination of several is. It
+    covers parameters, starts with priors and medians of populations, those of each unit where units are not pooled. It
+    does not cover what is there to be averaged over: between-unit SDs, units of a population (whose prior is the
+    population), arguments of noises, biases and drifts of sensors; but a parameter that these hide is not seen itself.
+    """
+    if calibration.problem is None:
+        says = "got a calibration opened without its model; open it with Calibration.open(path, model)"
+        return Gate(GATE, "not run", float("nan"), UNSEEN, says)
+    chosen = [c for c in coordinates_of(calibration.problem) if not c.nuisance and c.scores.proper]
+    if not chosen:
+        return Gate(GATE, "not run", float("nan"), UNSEEN, "no parameter has a proper prior to compare with")
+    scores = scores_of(calibration, chosen)
+    spectrum = Spectrum.of(np.atleast_2d(np.cov(scores.reshape(-1, len(chosen)).T)))
+    figure = _held_out(scores)
+    part = taking_part(spectrum.vectors[:, 0])
+    if figure >= UNSEEN:
+        words = f"the least seen is {formula(chosen, spectrum.vectors[:, 0])}"
+        says = f"along every combination of parameters the variance shrank by at least {100 * figure:.0f} %; {words}"
+        return Gate(GATE, "passed", figure, UNSEEN, says)
+    bad = [v for c, v in zip(spectrum.contraction, spectrum.vectors.T, strict=True) if c < UNSEEN] or [
+        spectrum.vectors[:, 0]
+    ]
+    words = "; ".join(in_words(chosen, v) for v in bad[:3]) + (f"; and {len(bad) - 3} more" if len(bad) > 3 else "")
+    correlation = ""
+    if len(part) == 2:
+        rho = np.corrcoef(scores.reshape(-1, len(chosen))[:, part].T)[0, 1]
+        correlation = f" (posterior correlation {rho:.2f})"
+    says = (
+        f"{words}{correlation}: along it the variance shrank by {100 * max(figure, 0.0):.0f} %, less than "
+        f"{100 * UNSEEN:.0f} %, so the estimate repeats its prior; {_cure(chosen, bad)}"
+    )
+    return Gate(GATE, "failed", figure, UNSEEN, says)
+
+
+def _cure(coordinates: Sequence[Coordinate], bad: Sequence[Array]) -> str:
+    """Say what to do about directions that are not seen."""
+    measure = "measure another output that tells, or give a prior that has a reason and is quoted as such"
+    if all(len(taking_part(v)) == 1 for v in bad):
+        return f"fix it by value=, {measure}"
+    return f"put the combination in place of its parts, fix one of them by value=, {measure}"
+
+
+def _coordinates(calibration: "Calibration") -> list[Coordinate]:
+    if calibration.problem is None:
+        raise ParameterError("got a calibration opened without its model; expected Calibration.open(path, model)")
+    return coordinates_of(calibration.problem)
+
+
+def values_of(calibration: "Calibration", coordinate: Coordinate) -> Array:
+    """Return the draws (chains, draws) of a coordinate."""
+    array = calibration.posterior[coordinate.variable].transpose(CHAIN, DRAW, ...)
+    return np.asarray(array.values[(slice(None), slice(None), *coordinate.place)], dtype=np.float64)
+
+
+def scores_of(calibration: "Calibration", coordinates: Sequence[Coordinate]) -> Array:
+    """Return the draws (chains, draws, coordinates) as scores under their priors, NaN where a prior is improper."""
+    laws = {c.prior: c.scores for c in coordinates}
+    columns = []
+    for coordinate in coordinates:
+        values, law = values_of(calibration, coordinate), laws[coordinate.prior]
+        columns.append(law.scores(values) if law.proper else np.full(values.shape, np.nan))
+    return np.stack(columns, axis=-1)
+
+
+def _seen(scores: Array, coordinates: Sequence[Coordinate]) -> tuple[Array, Array]:
+    """Return the contraction (n,) of each coordinate, and the projector (n, n) on what is not seen of parameters."""
+    size = len(coordinates)
+    covariance = np.atleast_2d(np.cov(scores.reshape(-1, size).T))
+    few = [k for k, c in enumerate(coordinates) if c.scores.proper and not c.nuisance]
+    unseen = np.zeros((size, size))
+    unseen[np.ix_(few, few)] = Spectrum.of(covariance[np.ix_(few, few)]).unseen
+    return 1 - np.diag(covariance), unseen
+
+
+def _held_out(scores: Array) -> float:
+    """Return the smallest contraction along any direction, found in one half of each chain and measured in the other.
+
+    The widest direction of many, found and measured in the same draws, would look wider than it is.
+    """
+    halves = [half.reshape(-1, scores.shape[-1]) for half in np.array_split(scores, 2, axis=1)]
+    if min(len(half) for half in halves) < 2:
+        return float("nan")
+    covariances = [np.atleast_2d(np.cov(half.T)) for half in halves]
+    worst = [Spectrum.of(c).vectors[:, 0] for c in covariances]
+    return 1 - float(np.mean([v @ c @ v for v, c in zip(worst, covariances[::-1], strict=True)]))
+
+
+def _partner(correlation: Array, k: int) -> int | None:
+    """Return with which other coordinate one correlates most."""
+    size = np.abs(correlation[k])
+    size[~np.isfinite(size)], size[k] = -1.0, -1.0
+    return int(size.argmax()) if size.max() >= 0 else None
+
+
+def _power_scaling(calibration: "Calibration", coordinates: Sequence[Coordinate]) -> tuple[Array, Array]:
+    """Return how much each coordinate's posterior moves with the power of all priors, and of the likelihood."""
+    import arviz_stats
+
+    density = {}
+    for k, coordinate in enumerate(coordinates):
+        values, law = values_of(calibration, coordinate), coordinate.scores
+        density[f"prior_{k}"] = ((CHAIN, DRAW), law.log_density(values) if law.proper else np.zeros(values.shape))
+    posterior = calibration.posterior
+    coords = {d: posterior[d] for d in (CHAIN, DRAW)}
+    values = {f"x_{k}": ((CHAIN, DRAW), values_of(calibration, c)) for k, c in enumerate(coordinates)}
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": xr.Dataset(values, coords),
+            "log_prior": xr.Dataset(density, coords),
+            "log_likelihood": calibration.tree["log_likelihood"].to_dataset(),
+        }
+    )
+    with np.errstate(all="ignore"):
+        made = [arviz_stats.psense(tree, group=group) for group in ("prior", "likelihood")]
+    prior, likelihood = (np.array([float(m[f"x_{k}"]) for k in range(len(coordinates))]) for m in made)
+    return prior, likelihood
+
+
+def _profiles(calibration: "Calibration", coordinates: Sequence[Coordinate], wanted: Any) -> dict[str, Any]:
+    if wanted is False:
+        return {}
+    from workbench.calibrate.profile import profile_likelihoods
+
+    known = [c.label for c in coordinates if not c.nuisance or c.variable in calibration.problem.model.noise_parameters]  # type: ignore[union-attr]
+    chosen = known if wanted is True else list(wanted)
+    for name in chosen:
+        if name not in known:
+            raise ParameterError(unknown("parameter", str(name), known, "profiles"))
+    return profile_likelihoods(calibration, [c for c in coordinates if c.label in chosen])

@@ -10,7 +10,8 @@ from workbench.base.errors import DeclarationError
 from workbench.declare.model import ModelType
 from workbench.declare.ode import Ode
 from workbench.declare.ports import read_feeds, read_names, read_pairs, read_parts
-from workbench.declare.quantity import Quantity, State
+from workbench.declare.quantity import Output, Quantity, State
+from workbench.declare.sensor import of_time
 from workbench.declare.wiring import At, Port, Wiring, moved
 
 _REFERENCES = ("start", "noise", "into")  # arguments of quantities that may be names of other quantities
@@ -187,6 +188,9 @@ def _carried(wiring: Wiring, port: Port) -> Quantity:
                     "one time unit"
                 )
             changes["noise"] = quantity.noise * scale**0.5
+    if isinstance(quantity, Output):
+        scale = units.factor(wiring.time_unit, model.time_unit)
+        changes |= of_time(quantity, scale, f"{wiring.name}: {part}.{local}") if scale != 1.0 else {}
     return replace(quantity, **changes)
 
 

@@ -14,6 +14,7 @@ from workbench.declare.formula import formulas, source
 from workbench.declare.noise import Noise
 from workbench.declare.prior import Prior
 from workbench.declare.quantity import Event, Input, Output, Parameter, Quantity, State
+from workbench.declare.sensor import in_words as sensor_in_words
 from workbench.declare.values import in_words
 
 if TYPE_CHECKING:
@@ -117,16 +118,20 @@ def _plain(model: "Model", name: str, value: Any) -> Any:
     )
 
 
+_ABSENT = ("dims", "limits", "increment", "bias", "drift")  # not written where they are not given
+
+
 def _arguments(quantity: Quantity) -> dict[str, Any]:
     """Return a quantity's kind and arguments; numbers as floats, so that 20 and 20.0 are one start."""
     made: dict[str, Any] = {"quantity": type(quantity).__name__}
     for argument in dataclasses.fields(quantity):
         value = getattr(quantity, argument.name)
-        if argument.name == "name" or (argument.name == "dims" and not value):
+        absent = argument.name in _ABSENT and value == argument.default
+        if argument.name == "name" or absent:
             continue
         if isinstance(value, Prior | Noise):
             value = value.to_dict()
-        elif argument.name == "bounds":
+        elif argument.name in ("bounds", "limits"):
             value = [None if end is None or math.isinf(end) else float(end) for end in value]
         elif argument.name == "dims":
             value = list(value)
@@ -182,10 +187,8 @@ def _says(quantity: Quantity) -> str:
         case Event(direction=direction, ends=ends):
             words = {"both": "crossing zero", "rising": "rising through zero", "falling": "falling through zero"}
             return words[direction] + (", ends the asset's life" if ends else "")
-        case Output(noise=None):
-            return "not measured"
-        case Output(noise=noise):
-            return f"{noise!r} noise"
+        case Output():
+            return sensor_in_words(quantity)
     return ""
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from workbench.base import units
 from workbench.base.errors import DeclarationError, UnitError, unknown
+from workbench.declare import implied
 from workbench.declare.dims import RESERVED, elements, labels_of
 from workbench.declare.layout import Layout
-from workbench.declare.prior import Prior
 from workbench.declare.quantity import Event, Input, Output, Parameter, Quantity, State
 from workbench.declare.show import docstring, html_view
 
@@ -113,16 +113,17 @@ class Model(metaclass=ModelType):
             tolerance = getattr(cls, name)
             if not isinstance(tolerance, int | float) or not 0 < tolerance < 1:
                 raise DeclarationError(f"{cls.__name__}.{name}: got {tolerance!r}; expected a number between 0 and 1")
-        implied = [*self.start_parameters, *self.process_parameters, *self.noise_parameters]
+        implied_by = (self.start_parameters, self.process_parameters, self.sensor_parameters, self.noise_parameters)
+        results = [name for parameters in implied_by for name in parameters]
         for dim in self.labels:
-            if dim in implied:
+            if dim in results:
                 raise DeclarationError(f"{cls.__name__}: got dim {dim!r}, the name of a result; expected another name")
-        implied += [f"{event}_time" for event in self.thresholds]
-        for name in implied:
+        results += [f"{event}_time" for event in self.thresholds]
+        for name in results:
             if name in cls.quantities:
                 raise DeclarationError(
-                    f"{cls.__name__}: got a quantity named {name!r}, the name of a result that a start, a noise or "
-                    "an event implies; expected another name"
+                    f"{cls.__name__}: got a quantity named {name!r}, the name of a result that a start, a noise, a "
+                    "sensor or an event implies; expected another name"
                 )
         for quantity in self.inputs.values():
             if quantity.kind == "impulse":
@@ -182,44 +183,27 @@ class Model(metaclass=ModelType):
     @cached_property
     def start_parameters(self) -> dict[str, Parameter]:
         """Starts that have priors of their own, as parameters named `<state>_start`."""
-        return {
-            f"{s.name}_start": _named(
-                f"{s.name}_start", Parameter(s.unit, prior=s.start, long_name=f"start of {s.name}", dims=s.dims)
-            )
-            for s in self.states.values()
-            if isinstance(s.start, Prior)
-        }
+        return implied.starts(self)
 
     @cached_property
     def process_parameters(self) -> dict[str, Parameter]:
         """Process noises that have priors, as parameters named `<state>_noise`."""
-        unit = {s.name: f"({s.unit}) * ({self.time_unit})**-0.5" for s in self.states.values()}
-        return {
-            f"{s.name}_noise": _named(
-                f"{s.name}_noise",
-                Parameter(unit[s.name], prior=s.noise, bounds=(0, None), long_name=f"process noise of {s.name}"),
-            )
-            for s in self.states.values()
-            if isinstance(s.noise, Prior)
-        }
+        return implied.process_noises(self)
+
+    @cached_property
+    def sensor_parameters(self) -> dict[str, Parameter]:
+        """Biases and drifts of outputs that have priors, as parameters named `<output>_bias` and `<output>_drift`."""
+        return implied.sensor_errors(self)
 
     @cached_property
     def noise_parameters(self) -> dict[str, Parameter]:
         """Arguments of noise models that have priors, as parameters named `<output>_<argument>`."""
-        found = {}
-        for output in self.outputs.values():
-            for key, prior in (output.noise.priors if output.noise else {}).items():
-                unit = output.unit if output.noise and key in output.noise.family.in_unit else units.DIMENSIONLESS
-                name = f"{output.name}_{key}"
-                found[name] = _named(
-                    name, Parameter(unit, prior=prior, long_name=f"{key} of the noise of {output.name}")
-                )
-        return found
+        return implied.noise_arguments(self)
 
     @cached_property
     def theta(self) -> dict[str, Parameter]:
-        """What solutions depend on: declared parameters, then starts and process noises with priors."""
-        return {**self.parameters, **self.start_parameters, **self.process_parameters}
+        """What solutions depend on: declared parameters, then starts, process noises and biases with priors."""
+        return {**self.parameters, **self.start_parameters, **self.process_parameters, **self.sensor_parameters}
 
     @cached_property
     def labels(self) -> dict[str, NDArray[Any]]:
@@ -269,11 +253,6 @@ class Model(metaclass=ModelType):
 
     def _repr_html_(self) -> str:
         return html_view(self)
-
-
-def _named(name: str, parameter: Parameter) -> Parameter:
-    object.__setattr__(parameter, "name", name)
-    return parameter
 
 
 def as_model(model: Any) -> Model:

@@ -1,7 +1,8 @@
 """How a sensor errs, as plain data: `wb.noise.Normal(sigma=wb.prior.HalfNormal(0.5))`.
 
-The output of the model is the centre of the noise: its mean for Normal, Laplace and the counts, its median for
-LogNormal. An argument is a number, or a prior when it is to be estimated; its posterior is named `<output>_<argument>`.
+The output of the model is the centre of the noise: its mean for the Gaussian ones, Laplace and the counts, its median
+for LogNormal. An argument is a number, or a prior when it is to be estimated; its posterior is named
+`<output>_<argument>`.
 """
 
 import math
@@ -16,22 +17,46 @@ from workbench.declare.prior import from_dict as prior_from_dict
 
 @dataclass(frozen=True)
 class NoiseFamily:
-    """One kind of error: its arguments, which of them carry the output's unit, and what a reading may be."""
+    """One kind of error: its arguments, which of them carry a unit, and what a reading may be."""
 
     arguments: tuple[str, ...]
     defaults: Mapping[str, float]
     in_unit: frozenset[str]  # the arguments in the unit of the output; the others are pure numbers
     readings: str  # "real", "positive" or "count"
     says: str
+    in_time: frozenset[str] = frozenset()  # the arguments in the model's time unit
+    joint: bool = False  # whether readings of a unit hang together
 
 
+_SIGMA, _NONE = frozenset({"sigma"}), frozenset[str]()
 FAMILIES: dict[str, NoiseFamily] = {
-    "Normal": NoiseFamily(("sigma",), {}, frozenset({"sigma"}), "real", "additive Gaussian error"),
-    "LogNormal": NoiseFamily(("sigma",), {}, frozenset(), "positive", "multiplicative error; the output is the median"),
-    "StudentT": NoiseFamily(("nu", "sigma"), {"nu": 4.0}, frozenset({"sigma"}), "real", "additive error, heavy tails"),
+    "Normal": NoiseFamily(("sigma",), {}, _SIGMA, "real", "additive Gaussian error"),
+    "LogNormal": NoiseFamily(("sigma",), {}, _NONE, "positive", "multiplicative error; the output is the median"),
+    "StudentT": NoiseFamily(("nu", "sigma"), {"nu": 4.0}, _SIGMA, "real", "additive error, heavy tails"),
     "Laplace": NoiseFamily(("b",), {}, frozenset({"b"}), "real", "additive double-exponential error"),
-    "Poisson": NoiseFamily((), {}, frozenset(), "count", "counts whose mean is the output"),
-    "NegativeBinomial": NoiseFamily(("alpha",), {}, frozenset(), "count", "overdispersed counts, mean the output"),
+    "Proportional": NoiseFamily(
+        ("sigma",), {}, _NONE, "real", "Gaussian error whose SD is sigma * |output|; the output is never zero"
+    ),
+    "Combined": NoiseFamily(
+        ("additive", "proportional"),
+        {},
+        frozenset({"additive"}),
+        "real",
+        "Gaussian error whose SD is sqrt(additive**2 + (proportional * output)**2): method VAR of Proost, Eur. J. "
+        "Pharm. Sci. 109S (2017) S78-S82; combined2 of nlmixr2",
+    ),
+    "AR1": NoiseFamily(
+        ("sigma", "time_constant"),
+        {},
+        _SIGMA,
+        "real",
+        "Gaussian error of SD sigma that lasts: errors of a unit dt apart correlate by exp(-dt / time_constant), at "
+        "any times (Jones & Boadi-Boateng, Biometrics 47 (1991) 161-175); each unit begins afresh",
+        frozenset({"time_constant"}),
+        joint=True,
+    ),
+    "Poisson": NoiseFamily((), {}, _NONE, "count", "counts whose mean is the output"),
+    "NegativeBinomial": NoiseFamily(("alpha",), {}, _NONE, "count", "overdispersed counts, mean the output"),
 }
 
 

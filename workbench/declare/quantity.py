@@ -10,6 +10,7 @@ from workbench.base import units
 from workbench.base.errors import DeclarationError, UnitError, unknown
 from workbench.declare.noise import Noise
 from workbench.declare.prior import Prior
+from workbench.declare.sensor import check_sensor
 from workbench.declare.values import Bounds, check_dims, check_value, kept
 
 InputKind = Literal["linear", "previous", "impulse"]
@@ -200,6 +201,21 @@ class Output(Quantity):
         Unit of the readings.
     noise
         How the sensor errs; None for an output that is computed but never measured. Elements of a vector share it.
+    limits
+        Lower and upper limit of quantification (None: no limit). A reading at or beyond a limit says only that: its
+        density is the probability of being there (method M3 of Beal S L, J. Pharmacokinet. Pharmacodyn. 28 (2001)
+        481-504). Predicted readings are reported at the limit likewise.
+    increment
+        True: a reading is the increase of what `observe` returns since the reading before it of its unit (cases a week,
+        energy an hour). Times at which this output is NaN are passed over, so weekly counts may stand in a table of
+        daily values; but where nothing else is measured, a row of NaN is where counting begins anew (a count that was
+        lost). Counting begins with the first row of a unit, which must hold NaN. Simulations count from each of their
+        times to the next; the first is zero. Forecasts go on counting from the last reading before their first time.
+    bias, drift
+        What the sensor adds to what `observe` returns: a constant in the output's unit, and a slope per time unit that
+        is zero at time 0 of the clock; each a number, or a prior (its posterior is named `<output>_bias`,
+        `<output>_drift`; elements of a vector have their own). Every output of a simulation or a forecast has them in
+        it, as it is what the sensor reads.
     long_name
         Words for tables and axes.
     dims
@@ -208,13 +224,14 @@ class Output(Quantity):
 
     noise: Noise | None = None
     long_name: str = ""
+    limits: Bounds = field(default=(None, None), kw_only=True)
+    increment: bool = field(default=False, kw_only=True)
+    bias: float | Prior = field(default=0.0, kw_only=True)
+    drift: float | Prior = field(default=0.0, kw_only=True)
 
     def check(self, where: str) -> None:
-        """Refuse a noise that is not one of `wb.noise`."""
-        if self.noise is not None and not isinstance(self.noise, Noise):
-            raise DeclarationError(
-                f"{where}: got noise={self.noise!r}; expected one such as wb.noise.Normal(sigma=0.5)"
-            )
+        """Refuse a noise that is not one of `wb.noise`, and limits, bias or drift that cannot be."""
+        check_sensor(self, where)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ def trace(model: Model) -> Trace:
         made = run(method)
         if method == "start":
             made = {n: made[n] if n in made else _start(model, n, p) for n in model.states}
+        if method == "observe":
+            made = {name: _sensed(model, name, value, t, p) for name, value in made.items()}
         wanted: Mapping[str, Any] = model.states
         if method in ("observe", "events"):
             wanted = model.outputs if method == "observe" else model.thresholds
@@ -77,6 +79,18 @@ def _start(model: Model, name: str, p: Mapping[str, Variable]) -> Any:
     if isinstance(start, Prior):
         return p[f"{name}_start"]
     return p[start] if isinstance(start, str) else np.asarray(start, dtype=np.float64)
+
+
+def _sensed(model: Model, name: str, value: Any, t: Variable, p: Mapping[str, Variable]) -> Any:
+    """Return what the sensor of an output makes of its value: bias and drift added."""
+    output = model.outputs.get(name)
+    for what, times in (("bias", 1.0), ("drift", t)):
+        error = getattr(output, what, 0.0)
+        if isinstance(error, Prior):
+            value = pt.as_tensor_variable(value) + p[f"{name}_{what}"] * times
+        elif error:
+            value = pt.as_tensor_variable(value) + error * times
+    return value
 
 
 def _results(model: Model, result: Mapping[str, Any], wanted: Mapping[str, Any], where: str) -> list[Variable]:

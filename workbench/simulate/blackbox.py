@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from workbench.base.errors import DeclarationError, unknown
 from workbench.declare.names import Context, Names
+from workbench.declare.prior import Prior
 from workbench.declare.simulator import Simulator
 from workbench.simulate.kernel import SOLVED, Solutions
 from workbench.simulate.scenario import Schedule
@@ -89,9 +90,11 @@ class Bench:
             name: theta[place].reshape(layout.shapes[name]) if layout.shapes[name] else float(theta[place.start])
             for name, place in layout.places.items()
         }
-        u, p = Names("input", dict(task.inputs), context), Names("parameter", values, context)
+        declared = {name: values[name] for name in model.parameters}
+        u, p = Names("input", dict(task.inputs), context), Names("parameter", declared, context)
         try:
-            made = _columns(model, model.run(task.times.copy(), u, p), task.times.size)[task.leading :]
+            made = _columns(model, model.run(task.times.copy(), u, p), task.times.size)
+            made = _sensed(model, made, values, task.times)[task.leading :]
         except DeclarationError as error:
             return Failure(str(error), malformed=True)
         except (Exception, SystemExit) as error:
@@ -125,6 +128,16 @@ def _columns(model: Simulator, made: Any, size: int) -> Array:
                 f"one for each of the times, or a number; {_ADVICE}"
             )
         columns[:, place] = np.broadcast_to(value, shape).reshape(size, -1)
+    return columns
+
+
+def _sensed(model: Simulator, columns: Array, theta: Mapping[str, Any], times: Array) -> Array:
+    """Return outputs (times, width) with what their sensors add: bias and drift."""
+    for name, place in model.output_layout.places.items():
+        for what, factor in (("bias", np.ones_like(times)), ("drift", times)):
+            declared = getattr(model.outputs[name], what)
+            error = np.ravel(theta[f"{name}_{what}"] if isinstance(declared, Prior) else declared)
+            columns[:, place] += factor[:, None] * error.astype(np.float64)
     return columns
 
 

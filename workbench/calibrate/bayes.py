@@ -8,8 +8,7 @@ import pytensor.tensor as pt
 
 from workbench.base.schema import UNIT
 from workbench.calibrate import graphs
-from workbench.calibrate.likelihood import likelihood
-from workbench.calibrate.pooling import distribution, variable
+from workbench.calibrate.pooling import variable
 from workbench.calibrate.problem import Problem
 from workbench.declare.prior import Prior
 from workbench.declare.simulator import Simulator
@@ -30,11 +29,12 @@ def build(problem: Problem) -> pm.Model:
             else:
                 theta[name] = variable(quantity, problem.pool[name], count, model.shape(quantity))
         outputs = _solve(problem, _matrix(problem, theta, count))
-        for name, rows in problem.measured.items():
-            _observe(problem, name, rows, outputs)
-        noises = [model.outputs[name].noise for name in problem.measured]
-        if any(noise and noise.family.readings == "count" for noise in noises):
-            # a failed solve reads infinity, which has no density under other noise; a count's mean is held finite
+        for name in problem.measured:
+            _observe(problem, name, outputs)
+        sensors = [problem.sensor(name) for name in problem.measured]
+        if any(s.noise.family.readings == "count" or s.output.limits != (None, None) for s in sensors):
+            # a failed solve reads infinity, which has no density under other noise; a count's mean is held finite, and
+            # infinity lies beyond a limit
             pm.Potential("failed_solve", pt.switch(pt.isinf(outputs).any(), -np.inf, 0.0))
     return made
 
@@ -88,23 +88,21 @@ def _solve(problem: Problem, theta: Any) -> Any:
     return outputs
 
 
-def _observe(problem: Problem, name: str, rows: Any, outputs: Any) -> None:
-    noise = problem.model.outputs[name].noise
-    assert noise is not None
+def _observe(problem: Problem, name: str, outputs: Any) -> None:
+    sensor, count = problem.sensor(name), problem.rows.size - 1
     arguments = {
-        key: distribution(f"{name}_{key}", value) if isinstance(value, Prior) else value
-        for key, value in noise.arguments
+        key: variable(
+            problem.model.noise_parameters[f"{name}_{key}"], problem.pool.get(f"{name}_{key}", "complete"), count
+        )
+        if isinstance(value, Prior)
+        else value
+        for key, value in sensor.noise.arguments
     }
-    place, shape = problem.model.output_layout.places[name], problem.model.output_layout.shapes[name]
-    centre = outputs[:, place].ravel() if shape else outputs[:, place.start]
-    readings = problem.readings(name)
-    if noise.family.readings == "count":
-        readings = readings.astype(np.int64)
+    place, own = problem.model.output_layout.places[name], problem.model.output_layout.shapes[name]
+    centre = outputs[:, place].ravel() if own else outputs[:, place.start]
     if _sample_dim(problem, name):
-        centre = centre if problem.is_whole(name) else centre[rows]
-        likelihood(name, noise, centre, arguments, observed=readings, shape=rows.size, dims=f"{name}_sample")
+        sensor.observe(name, centre, arguments, shape=(sensor.rows.size,), dims=f"{name}_sample")
         return
-    readings = problem.observations.scatter(readings, shape)
+    shape = problem.observations.scatter(sensor.readings, own).shape
     dims = (*problem.observations.dims, *problem.model.outputs[name].dims)
-    centre = centre if readings.ndim == 1 else centre.reshape(readings.shape)
-    likelihood(name, noise, centre, arguments, observed=readings, shape=readings.shape, dims=dims)
+    sensor.observe(name, centre, arguments, shape=shape, dims=dims)

@@ -16,7 +16,6 @@ from pytensor.graph.replace import vectorize_graph
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
 from workbench.base.errors import SamplingError
-from workbench.calibrate.likelihood import log_density
 from workbench.calibrate.predict import derived, noise_arguments, theta_of
 from workbench.calibrate.problem import Problem
 from workbench.calibrate.space import Space, space_of
@@ -109,12 +108,11 @@ class Blind:
         outputs, failed = self.box.outputs(theta_of(problem, variables))
         layout, total = problem.model.output_layout, np.zeros(len(points))
         with np.errstate(all="ignore"):
-            for name, rows in problem.measured.items():
-                noise = problem.model.outputs[name].noise
-                assert noise is not None
-                arguments = noise_arguments(problem.model, name, variables)
-                output = outputs[:, :, layout.places[name]].reshape(len(points), -1)[:, rows]
-                total += log_density(noise, problem.readings(name), output, arguments).sum(axis=1)
+            for name in problem.measured:
+                sensor = problem.sensor(name)
+                arguments = noise_arguments(problem.model, name, variables, sensor.unit)
+                centre = sensor.centre(outputs[:, :, layout.places[name]].reshape(len(points), -1))
+                total += sensor.log_density(centre, arguments).sum(axis=1)
         total[[member for member, _ in failed]] = -np.inf
         return np.where(np.isnan(total), -np.inf, total)
 

@@ -30,10 +30,10 @@ def new_unit(calibration: "Calibration", seed: int | None) -> xr.Dataset:
         if way == "complete":
             drawn[name] = posterior[name]
             continue
-        prior = problem.model.theta[name].prior
+        prior = problem.quantity(name).prior
         assert prior is not None
         scale, population, spread = scale_of(prior), posterior[f"{name}_pop"], posterior[f"{name}_sd"]
         latent = scale.link(population.values) + spread.values * rng.normal(size=population.shape)
         drawn[name] = population.copy(data=scale.unlink(latent)).assign_attrs(posterior[name].attrs)
-    noise = {name: posterior[name] for name in problem.model.noise_parameters if name in posterior}
+    noise = {n: posterior[n] for n in problem.model.noise_parameters if n in posterior and n not in drawn}
     return xr.Dataset({**drawn, **noise}, attrs={"model": problem.model.name})

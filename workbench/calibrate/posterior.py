@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from workbench.base.errors import ParameterError
 from workbench.base.schema import UNIT
+from workbench.calibrate import censoring
 from workbench.calibrate.bayes import build
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.density import Density, compile_density
@@ -171,12 +172,14 @@ def _tree(problem: Problem, space: Space, drawn: Draws, *, rng: np.random.Genera
 
 def _posterior(problem: Problem, variables: Mapping[str, Array]) -> xr.Dataset:
     model = problem.model
-    attributes = {k: v for name in model.estimated for k, v in attributes_of(model.theta[name]).items()}
-    attributes |= {n: {"units": q.unit, "long_name": q.long_name} for n, q in model.noise_parameters.items()}
+    named = {**{name: model.theta[name] for name in model.estimated}, **model.noise_parameters}
+    attributes = {k: v for quantity in named.values() for k, v in attributes_of(quantity).items()}
     shape = next(iter(variables.values())).shape[:2]
     coords: dict[str, Any] = {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
     data = {n: (("chain", "draw", *problem.dims_of(n)), v, attributes.get(n, {})) for n, v in variables.items()}
     labels = {UNIT: list(problem.units or ()), **model.labels}
     coords |= {dim: labels[dim] for dims, _, _ in data.values() for dim in dims[2:]}
     attrs = {"model": model.name, "time_unit": model.time_unit, "pool": json.dumps(dict(problem.pool))}
+    if said := censoring.notes(problem):
+        attrs["warnings"] = json.dumps(said)
     return xr.Dataset(data, coords, attrs)

@@ -8,7 +8,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from workbench.base.schema import UNIT
-from workbench.calibrate.likelihood import draw_readings, log_density
 from workbench.calibrate.pooling import scale_of
 from workbench.calibrate.problem import Problem
 from workbench.declare.model import Model
@@ -21,9 +20,9 @@ Array = NDArray[np.float64]
 def derived(problem: Problem, free: Mapping[str, Array]) -> dict[str, Array]:
     """Add the parameters that the PyMC model derives from offsets on an unbounded scale."""
     added = {}
-    for name in problem.model.estimated:
+    for name in problem.pool:
         if name not in free:
-            prior = problem.model.theta[name].prior
+            prior = problem.quantity(name).prior
             assert prior is not None
             added[name] = scale_of(prior).unlink(free[f"{name}_offset"])
     return {**free, **added}
@@ -51,14 +50,23 @@ def solve_data(problem: Problem, variables: Mapping[str, Array]) -> Solutions:
     return solve(problem.model, theta, problem.schedule, rows=problem.rows, times=times, method=method)
 
 
-def noise_arguments(model: Model, name: str, variables: Mapping[str, Any]) -> dict[str, Array]:
-    """Return the arguments of an output's noise, draws as columns (members, 1) that broadcast over rows."""
+def noise_arguments(
+    model: Model, name: str, variables: Mapping[str, Any], units: NDArray[np.int64] | None = None
+) -> dict[str, Array]:
+    """Return the arguments of an output's noise, draws as columns (members, 1) that broadcast over rows.
+
+    An argument of each unit is (members, rows), where `units` (rows,) says of which unit a row is.
+    """
     noise = model.outputs[name].noise
     assert noise is not None
-    return {
-        key: np.asarray(variables[f"{name}_{key}"]).reshape(-1, 1) if isinstance(value, Prior) else np.asarray(value)
-        for key, value in noise.arguments
-    }
+    made = {}
+    for key, value in noise.arguments:
+        drawn = np.asarray(variables[f"{name}_{key}"] if isinstance(value, Prior) else value)
+        each = drawn.ndim > 2 and units is not None
+        if isinstance(value, Prior):
+            drawn = drawn.reshape(drawn.shape[0] * drawn.shape[1], -1)[:, units] if each else drawn.reshape(-1, 1)
+        made[key] = drawn
+    return made
 
 
 def predictive(problem: Problem, variables: Mapping[str, Array], rng: np.random.Generator) -> tuple[dict, dict]:
@@ -70,14 +78,19 @@ def predictive(problem: Problem, variables: Mapping[str, Array], rng: np.random.
     lead = first.shape[:2]
     solutions = solve_data(problem, variables)
     drawn, density = {}, {}
-    for name, rows in problem.measured.items():
-        noise = problem.model.outputs[name].noise
-        assert noise is not None
-        output = solutions.outputs[:, :, problem.model.output_layout.places[name]].reshape(lead[0] * lead[1], -1)
-        arguments = noise_arguments(problem.model, name, variables)
-        drawn[name] = draw_readings(noise, output, arguments, rng).reshape(*lead, -1)
-        density[name] = log_density(noise, problem.readings(name), output[:, rows], arguments).reshape(*lead, -1)
+    for name in problem.measured:
+        sensor = problem.sensor(name)
+        centre = sensor.centre(outputs_of(problem, name, solutions))
+        arguments = noise_arguments(problem.model, name, variables, sensor.unit)
+        drawn[name] = sensor.draw(centre, arguments, rng).reshape(*lead, -1)
+        density[name] = sensor.log_density(centre, arguments).reshape(*lead, -1)
     return drawn, density
+
+
+def outputs_of(problem: Problem, name: str, solutions: Solutions) -> Array:
+    """Return the values of an output (members, places), of a vector the elements of one row after the other."""
+    values = solutions.outputs[:, :, problem.model.output_layout.places[name]]
+    return values.reshape(values.shape[0], -1)
 
 
 def labelled(problem: Problem, rows: Mapping[str, Array]) -> xr.Dataset:
@@ -103,19 +116,27 @@ def labelled_density(problem: Problem, density: Mapping[str, Array]) -> xr.Datas
     dataset = (
         labelled(problem, whole) if whole else xr.Dataset(coords={"chain": range(lead[0]), "draw": range(lead[1])})
     )
+    attrs = {name: _of_density(problem, name) for name in density}
     for name in whole:
-        dataset[name].attrs = {"units": "1", "long_name": f"log density of {name}"}
+        dataset[name].attrs = attrs[name]
     for name in [n for n in density if n not in whole]:
         observations, output = problem.observations, problem.model.outputs[name]
         dim, shape = f"{name}_sample", problem.model.shape(output)
         rows, *element = np.unravel_index(problem.measured[name], (observations.time.size, *shape))
-        dataset[name] = (("chain", "draw", dim), density[name], {"units": "1", "long_name": f"log density of {name}"})
+        dataset[name] = (("chain", "draw", dim), density[name], attrs[name])
         dataset.coords[f"{name}_time"] = (dim, observations.clock.labels(observations.time[rows]))
         if observations.units is not None:
             dataset.coords[f"{name}_unit"] = (dim, np.asarray(observations.units)[observations.unit_index[rows]])
         for own, places in zip(output.dims, element, strict=True):
             dataset.coords[f"{name}_{own}"] = (dim, problem.model.labels[own][places])
     return dataset
+
+
+def _of_density(problem: Problem, name: str) -> dict[str, str]:
+    attrs = {"units": "1", "long_name": f"log density of {name}"}
+    if problem.sensor(name).noise.family.joint:
+        attrs["comment"] = "of each reading given those before it of its unit: their sum is the joint log density"
+    return attrs
 
 
 def _describe(problem: Problem, name: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from workbench.base.errors import DataError, DeclarationError, ParameterError, unknown
 from workbench.base.schema import UNIT
+from workbench.calibrate.sensor import Sensor, check_readings
 from workbench.declare.model import Model, as_model
 from workbench.declare.quantity import Parameter
 from workbench.simulate.kernel import count_stiff, method_of
@@ -34,7 +35,8 @@ class Problem:
     schedule
         What the inputs do to each unit.
     pool
-        For each estimated parameter "complete" (one value for all units), "none" or "partial".
+        For each estimated parameter "complete" (one value for all units), "none" or "partial"; likewise for arguments
+        of noise that are not the same for all.
     inputs
         The inputs as they were given, for forecasts that go on from them.
     """
@@ -67,6 +69,24 @@ class Problem:
         """Return what was measured of an output, at the rows that `measured` says."""
         return self.observations.values[name].ravel()[self.measured[name]]
 
+    def sensor(self, name: str) -> Sensor:
+        """Return what read an output: which of its readings hang together, and what is expected of each."""
+        kept = vars(self).setdefault("_sensors", {})
+        if name not in kept:
+            kept[name] = Sensor.of(self, name)
+        return kept[name]
+
+    @cached_property
+    def estimated(self) -> tuple[str, ...]:
+        """Names of all that is estimated: parameters of the equations, then arguments of the noise of what was read."""
+        outputs = self.model.outputs
+        noises = {name: outputs[name].noise for name in outputs if name in self.measured}
+        return (*self.model.estimated, *(f"{n}_{key}" for n, noise in noises.items() if noise for key in noise.priors))
+
+    def quantity(self, name: str) -> Parameter:
+        """Return what may be estimated by its name: a parameter of the equations, or an argument of noise."""
+        return self.model.theta[name] if name in self.model.theta else self.model.noise_parameters[name]
+
     def is_whole(self, name: str) -> bool:
         """Say whether an output was measured everywhere."""
         return self.measured[name].size == self.observations.values[name].size
@@ -74,7 +94,7 @@ class Problem:
     def dims_of(self, name: str) -> tuple[str, ...]:
         """Return the dims of a variable of the posterior: `unit` where each has one, and those of a vector."""
         for parameter, way in self.pool.items():
-            own = self.model.theta[parameter].dims
+            own = self.quantity(parameter).dims
             if name == parameter or (way == "partial" and name == f"{parameter}_offset"):
                 return own if way == "complete" else (UNIT, *own)
             if way == "partial" and name in (f"{parameter}_pop", f"{parameter}_sd"):
@@ -123,7 +143,7 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None) -> Prob
         If `pool` names what is not estimated, or says what is no way of pooling.
     """
     model = as_model(model)
-    noisy = [name for name, output in model.outputs.items() if output.noise is not None]
+    noisy = {name: output.noise for name, output in model.outputs.items() if output.noise is not None}
     if not noisy:
         raise DataError(f"{model.name}: got no output with noise; expected noise=wb.noise... on each measured output")
     walking = [name for name, state in model.states.items() if state.noise is not None]
@@ -133,10 +153,13 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None) -> Prob
             "calibrated through a filter, which is not here yet (simulate knows it)"
         )
     observations = observe(model, data)
-    pools = _pools(model, pool, observations.units)
+    unread = [f"{n}_{key}" for n, noise in noisy.items() if n not in observations.values for key in noise.priors]
+    pools = {name: way for name, way in _pools(model, pool, observations.units).items() if name not in unread}
     begin, end = spans(observations)
     schedule = build_schedule(model, inputs, units=observations.units, begin=begin, end=end, clock=observations.clock)
-    return Problem(model, observations, schedule, pools, dict(inputs or {}))
+    made = Problem(model, observations, schedule, pools, dict(inputs or {}))
+    check_readings(made)
+    return made
 
 
 def _pools(model: Model, pool: Any, units: tuple[Any, ...] | None) -> dict[str, str]:
@@ -145,8 +168,9 @@ def _pools(model: Model, pool: Any, units: tuple[Any, ...] | None) -> dict[str, 
     given = dict(pool or {})
     names = {*model.theta, *model.noise_parameters}
     for name, way in given.items():
-        if name not in model.estimated:
-            raise ParameterError(unknown("parameter", str(name), model.estimated, f"{model.name} pool"))
+        known = [*model.estimated, *model.noise_parameters]
+        if name not in known:
+            raise ParameterError(unknown("parameter", str(name), known, f"{model.name} pool"))
         if way not in POOLING:
             raise ParameterError(unknown("pooling", str(way), POOLING, f"{model.name} pool[{name!r}]"))
         if way != "complete" and units is None:
@@ -158,4 +182,5 @@ def _pools(model: Model, pool: Any, units: tuple[Any, ...] | None) -> dict[str, 
             raise ParameterError(
                 f"pool[{name!r}]: got {way!r} where {taken.pop()!r} is declared; expected that name to be free"
             )
-    return {name: given.get(name, "complete") for name in model.estimated}
+    noise = {name: given[name] for name in model.noise_parameters if given.get(name, "complete") != "complete"}
+    return {name: given.get(name, "complete") for name in model.estimated} | noise

@@ -85,20 +85,16 @@ def draw_free(problem: Problem, rng: np.random.Generator, size: int, *, narrow: 
     """
     drawn: dict[str, Array] = {}
     count = problem.rows.size - 1
-    for name, quantity in problem.model.theta.items():
-        if quantity.prior is None:
-            continue
-        way, shape = problem.pool[name], problem.model.shape(quantity)
+    for name in problem.estimated:
+        quantity = problem.quantity(name)
+        assert quantity.prior is not None
+        way, shape = problem.pool.get(name, "complete"), problem.model.shape(quantity)
         if way == "complete":
             drawn[name] = draw_prior(quantity.prior, rng, (size, *shape))
         elif way == "none":
             drawn[name] = draw_prior(quantity.prior, rng, (size, count, *shape))
         else:
             drawn |= _draw_population(name, quantity.prior, rng, shape=(size, count, *shape), narrow=narrow)
-    for name, quantity in problem.model.noise_parameters.items():
-        assert quantity.prior is not None
-        if name.rsplit("_", 1)[0] in problem.measured:
-            drawn[name] = draw_prior(quantity.prior, rng, size)
     return drawn
 
 

@@ -102,12 +102,16 @@ def read(model: Model, outputs: xr.Dataset, parameters: xr.Dataset, *, seed: int
     for name, output in model.outputs.items():
         if output.noise is None or any(f"{name}_{key}" not in values for key in output.noise.priors):
             continue
-        arguments = noise_arguments(model, name, values)
-        lead = max((a.size for a in arguments.values()), default=1)
+        sizes = outputs[name].sizes
+        units = np.repeat(np.arange(sizes.get(UNIT, 1)), int(np.prod(model.shape(output))))
+        arguments = noise_arguments(model, name, values, units)
+        lead = max((a.shape[0] for a in arguments.values() if a.ndim), default=1)
         drawn, axis = np.empty(outputs[name].shape), outputs[name].dims.index(TIME)
         for now, there in zip(np.moveaxis(outputs[name].values, axis, 0), np.moveaxis(drawn, axis, 0), strict=True):
             rng = np.random.default_rng(word)
-            there[...] = draw_readings(output.noise, now.reshape(lead, -1), arguments, rng).reshape(now.shape)
+            there[...] = draw_readings(output.noise, now.reshape(lead, -1), arguments, rng, output.limits).reshape(
+                now.shape
+            )
         found[name] = outputs[name].copy(data=drawn)
     return outputs[list(found)].assign(found)
 

@@ -34,8 +34,8 @@ class Observations:
     time
         (N,) in the model's time unit, increasing within a unit.
     values
-        (N,) of every output with noise that was measured, in its declared unit; NaN where it was not. Of a vector
-        (N, ...), its dims last.
+        (N,) of every output with noise that was measured, in its declared unit; NaN where it was not, and the limit
+        where a reading lies beyond one. Of a vector (N, ...), its dims last.
     clock
         What time 0 is.
     """
@@ -136,7 +136,8 @@ def observe(model: Model, data: Any) -> Observations:
     clock = Clock.of(readings.times.values, model.time_unit, "data")
     time = clock.numbers(readings.times.values, "data", readings.times.units)
     check_times_of_units(time, readings.index, "data", labels=readings.labels, clock=clock)
-    made = Observations(readings.layout, readings.labels, readings.index, time, readings.values, clock)
+    values = {name: np.clip(v, *_limits(model, name)) for name, v in readings.values.items()}
+    made = Observations(readings.layout, readings.labels, readings.index, time, values, clock)
     _refuse_empty(readings)
     for name, values in made.values.items():
         _refuse_impossible(model, name, values, made)
@@ -160,6 +161,11 @@ def _refuse_empty(readings: Readings) -> None:
         assert readings.labels is not None
         names = listed([readings.labels[k] for k in empty])
         raise DataError(f"data: got no samples of units {names}; expected at least one number of each, or no such unit")
+
+
+def _limits(model: Model, name: str) -> tuple[float, float]:
+    low, high = model.outputs[name].limits
+    return -np.inf if low is None else low, np.inf if high is None else high
 
 
 def _refuse_impossible(model: Model, name: str, values: NDArray[np.float64], made: Observations) -> None:

@@ -1,5 +1,5 @@
 // Solves a printed model in a browser. Plain numbers in, plain numbers out; nothing is fetched, nothing is kept.
-// `model` has sizes (states, outputs), and functions start(p, x), rhs(t, p, u, x, f), observe(t, p, u, x, y).
+// `model` has sizes (states, outputs), and functions start(p, x), rhs(t, p, u, x, f), observe(t, p, u, x, y, at), which writes y[at], ...
 // `method` is an explicit Runge-Kutta method printed from the coefficients that the kernels have.
 
 const bits = {
@@ -49,7 +49,7 @@ function solve(model, method, p, plan, times, {rtol = 1e-7, atol = 1e-10, most =
   const record = (time, value) => {
     for (let i = 0; i < inputs; i++) u[i] = plan.level[j][i] + plan.slope[j][i] * (time - plan.begin[j]);
     states.set(value, r * n);
-    model.observe(time, p, u, value, outputs.subarray(r * model.outputs, (r + 1) * model.outputs));
+    model.observe(time, p, u, value, outputs, r * model.outputs);
     r++;
   };
   model.start(p, x);
@@ -68,11 +68,7 @@ function solve(model, method, p, plan, times, {rtol = 1e-7, atol = 1e-10, most =
         method.stages[s - 1](n, trial, x, next, k);
         rhs(t + method.c[s] * trial, next, k[s]);
       }
-      let wrong = 0;
-      for (let i = 0; i < n; i++) {
-        const bar = atol + rtol * Math.max(Math.abs(x[i]), Math.abs(next[i])), off = trial * method.error(i, k) / bar;
-        wrong += off * off / n;
-      }
+      const wrong = method.error(n, trial, x, next, k, rtol, atol);
       if (!(wrong <= 1)) {
         h = trial * (wrong < 1e300 ? Math.max(0.2, 0.9 * wrong ** (-0.5 / order)) : 0.1);
         if (h <= 1e-14 * Math.abs(t) || h < 1e-250) return done(2);
@@ -81,11 +77,7 @@ function solve(model, method, p, plan, times, {rtol = 1e-7, atol = 1e-10, most =
       const grown = trial * (wrong > 0 ? Math.min(10, Math.max(0.2, 0.9 * wrong ** (-0.5 / order))) : 10);
       const reached = reaches ? end : t + trial;
       while (r < times.length && times[r] < reached) {
-        const z = (times[r] - t) / trial, w = method.weights(z);
-        for (let i = 0; i < n; i++) {
-          at[i] = x[i];
-          for (let s = 0; s < w.length; s++) at[i] += trial * w[s] * k[s][i];
-        }
+        method.interpolate(n, (times[r] - t) / trial, trial, x, at, k);
         record(times[r], at);
       }
       x.set(next);

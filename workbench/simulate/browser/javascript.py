@@ -1,6 +1,7 @@
 """Prints a model's straight-line programs as JavaScript, with the integrator that runs them in a browser."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ def script(model: Model) -> str:
     parts = [
         _function("start", "p, x", _body(program(traced, "start"), [f"x[{i}]" for i in range(n)])),
         _function("rhs", "t, p, u, x, f", _body(program(traced, "rhs"), [f"f[{i}]" for i in range(n)])),
-        _function("observe", "t, p, u, x, y", _body(program(traced, "observe"), [f"y[{i}]" for i in range(k)])),
+        _function(
+            "observe", "t, p, u, x, y, at", _body(program(traced, "observe"), [f"y[at + {i}]" for i in range(k)])
+        ),
     ]
     sizes = f"states: {n}, outputs: {k}, inputs: {_continuous(traced)}"
     return f"const model = {{\n  {sizes},\n{''.join(parts)}}};\n{_method(TSIT5)}"
@@ -78,19 +81,38 @@ def _continuous(traced: Trace) -> int:
 def _method(made: Explicit) -> str:
     """Return an explicit method with its sums written out: loops over arrays of weights take half as long again."""
 
-    def total(weights: tuple[float, ...]) -> str:
-        return " + ".join(f"{w!r} * k[{s}][i]" for s, w in enumerate(weights) if w)
+    def slopes(count: int) -> str:
+        return "const " + ", ".join(f"k{s} = k[{s}]" for s in range(count)) + ";"
+
+    def total(weights: Sequence[Any]) -> str:
+        return " + ".join(f"{w} * k{s}[i]" for s, w in enumerate(weights) if w)
 
     stages = [
-        f"(n, h, x, out, k) => {{ for (let i = 0; i < n; i++) out[i] = x[i] + h * ({total(row)}); }}" for row in made.a
+        f"(n, h, x, out, k) => {{ {slopes(len(row))} for (let i = 0; i < n; i++) out[i] = x[i] + h * ({total(row)}); }}"
+        for row in made.a
     ]
     dense = [" + z * (".join(map(repr, row)) + ")" * (len(row) - 1) for row in made.dense]
+    weights = "".join(f"w{s} = h * z * ({row}), " for s, row in enumerate(dense))[:-2]
+    error = f"""(n, h, x, next, k, rtol, atol) => {{
+    {slopes(made.stages)}
+    let sum = 0;
+    for (let i = 0; i < n; i++) {{
+      const off = h * ({total(made.errors[0])}) / (atol + rtol * Math.max(Math.abs(x[i]), Math.abs(next[i])));
+      sum += off * off;
+    }}
+    return sum / n;
+  }}"""
+    interpolate = f"""(n, z, h, x, out, k) => {{
+    {slopes(len(dense))}
+    const {weights};
+    for (let i = 0; i < n; i++) out[i] = x[i] + {total([f"w{s}" for s in range(len(dense))])};
+  }}"""
     parts = [
         f"order: {made.order}",
         f"c: {json.dumps(made.c)}",
         f"stages: [\n    {',\n    '.join(stages)}]",
-        f"error: (i, k) => {total(made.errors[0])}",
-        f"weights: (z) => [{', '.join(f'z * ({row})' if row else '0' for row in dense)}]",
+        f"error: {error}",
+        f"interpolate: {interpolate}",
     ]
     return f"const method = {{\n  {',\n  '.join(parts)},\n}};\n"
 

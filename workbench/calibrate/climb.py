@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 FAR = 4.0  # SDs of the prior from its median, beyond which no end is looked for
 SMALL, LARGE = 0.1, 0.35  # share of the drop to the threshold that a step should make
 MOST = 60  # points to a side
+PULL = 1e-4  # towards the best draw, per squared SD of the posterior: nothing runs off where all is flat
 
 
 class Likelihood:
@@ -59,6 +60,7 @@ class Climb:
 
     def __init__(self, likelihood: Likelihood, top: Array, *, covariance: Array, held: NDArray[np.bool_]):
         self.likelihood, self.covariance, self.held = likelihood, covariance, held
+        self._origin, self._precision = top, PULL * np.linalg.inv(covariance)
         self.top, self.best = self.highest(top, None)
 
     @staticmethod
@@ -95,13 +97,16 @@ class Climb:
             point = start.copy()
             point[free] += root @ step
             value, slope = self.likelihood(point)
-            return (-value, -root.T @ slope[free]) if np.isfinite(value) else (1e25, np.zeros(step.size))
+            if not np.isfinite(value):
+                return 1e25, np.zeros(step.size)
+            pull = self._precision @ (point - self._origin)
+            return 0.5 * pull @ (point - self._origin) - value, root.T @ (pull - slope)[free]
 
         options = {"maxiter": 300, "maxcor": 20, "ftol": 1e-11, "gtol": 1e-5}
         made = scipy.optimize.minimize(descend, np.zeros(int(free.sum())), jac=True, method="L-BFGS-B", options=options)
         point = start.copy()
         point[free] += root @ made.x
-        return point, -float(made.fun)
+        return point, self.likelihood(point)[0]
 
     def profile(self, coordinate: Coordinate, threshold: float) -> tuple[Array, Array]:
         """Return places of a coordinate in the unconstrained space, and the largest log likelihood at each.
@@ -127,14 +132,14 @@ class Climb:
 
     def _range(self, coordinate: Coordinate, k: int) -> tuple[float, float]:
         """Return between what ends of the unconstrained space a profile is followed."""
-        far = 12 * np.sqrt(self.covariance[k, k])
-        ends = np.array([self.top[k] - far, self.top[k] + far])
+        sd = np.sqrt(self.covariance[k, k])
+        ends = self.top[k] + np.array([-12.0, 12.0]) * sd
         if coordinate.scores.proper:
             at = {v.name: v for v in self.likelihood.space.variables}[coordinate.variable]
             with np.errstate(all="ignore"):
                 prior = at.unconstrain(coordinate.scores.value(np.array([-FAR, FAR])))
             if np.isfinite(prior).all():
-                ends = np.array([min(prior[0], ends[0]), max(prior[1], ends[1])])
+                ends = np.array([min(*prior, self.top[k] - 4 * sd), max(*prior, self.top[k] + 4 * sd)])
         return float(ends[0]), float(ends[1])
 
     def _side(self, k: int, end: float, threshold: float) -> tuple[list[float], list[float]]:
@@ -144,7 +149,7 @@ class Climb:
         slope = self.covariance[:, k] / self.covariance[k, k]
         at, height = self.top, self.best
         places, heights = list[float](), list[float]()
-        while len(places) < MOST and (at[k] - end) * sign < 0:
+        while len(places) < MOST and (end - at[k]) * sign > 1e-6 * step:
             move = min(step, abs(end - at[k]))
             guess = np.where(self.held, at, at + sign * move * slope)
             guess[k] = at[k] + sign * move

@@ -46,16 +46,40 @@ class Spectrum:
 
     @staticmethod
     def of(covariance: Array) -> "Spectrum":
-        """Return the directions of a covariance (n, n)."""
+        """Return the directions of a covariance (n, n); those that are not seen are told apart by who takes part."""
         values, vectors = np.linalg.eigh(covariance) if covariance.size else (np.empty(0), np.empty((0, 0)))
+        hidden = values > 1 - UNSEEN
+        vectors[:, hidden] = _untangled(vectors[:, hidden])
+        contraction = np.where(hidden, 1 - np.einsum("ik,ij,jk->k", vectors, covariance, vectors), 1 - values)
+        order = np.argsort(contraction, kind="stable")
         signs = [-1.0 if v[np.abs(v).argmax()] < 0 else 1.0 for v in vectors.T]
-        return Spectrum(1 - values[::-1], (vectors * signs)[:, ::-1])
+        return Spectrum(contraction[order], (vectors * signs)[:, order])
 
     @property
     def unseen(self) -> Array:
         """(n, n) projector on the directions that data do not see; its diagonal is each parameter's unseen share."""
         chosen = self.vectors[:, self.contraction < UNSEEN]
         return chosen @ chosen.T
+
+
+def _untangled(vectors: Array) -> Array:
+    """Return a basis of the same space of directions, each among parameters that hang together.
+
+    Directions that are equally unseen may be any mixture of each other: one parameter that is not seen would be mixed
+    with a pair of which only the product is.
+    """
+    projector = vectors @ vectors.T
+    left, basis = [int(k) for k in np.flatnonzero(np.diag(projector) >= UNSEEN)], list[Array]()
+    while left:
+        group = [left[0]]
+        for k in group:  # it grows while it is gone through
+            group += [j for j in left if j not in group and abs(projector[k, j]) >= UNSEEN]
+        left = [k for k in left if k not in group]
+        shares, within = np.linalg.eigh(projector[np.ix_(group, group)])
+        for vector in within[:, shares > 0.5].T:
+            basis.append(np.zeros(len(projector)))
+            basis[-1][group] = vector
+    return np.stack(basis, axis=1) if len(basis) == vectors.shape[1] and basis else vectors
 
 
 def taking_part(vector: Array) -> list[int]:

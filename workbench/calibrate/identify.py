@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from workbench.base.errors import ParameterError, unknown
 from workbench.base.schema import CHAIN, DRAW
+from workbench.calibrate.calibration import MASS
 from workbench.calibrate.coordinates import Coordinate, coordinates_of
 from workbench.calibrate.directions import UNSEEN, Spectrum, described, formula, in_words, taking_part, verdicts
 from workbench.calibrate.trust import Gate
@@ -45,6 +46,8 @@ class Identifiability:
         Combinations of parameters, the least seen first: the contraction, weights in SDs of the priors, words.
     correlation
         (n, n) posterior correlations of the scores.
+    intervals
+        A row a parameter: ends of the 89 % interval and median of its posterior, as scores under its prior.
     profiles
         Profile likelihoods that were asked for (see `workbench.calibrate.profile`), by parameter.
     """
@@ -52,6 +55,7 @@ class Identifiability:
     table: "pd.DataFrame"
     directions: "pd.DataFrame"
     correlation: "pd.DataFrame"
+    intervals: "pd.DataFrame"
     profiles: dict[str, Any]
 
     def __repr__(self) -> str:
@@ -106,7 +110,9 @@ def identify_posterior(calibration: "Calibration", profiles: Sequence[str] | boo
     few = [k for k, c in enumerate(coordinates) if c.scores.proper and not c.nuisance]
     spectrum = Spectrum.of(np.atleast_2d(np.cov(scores.reshape(-1, len(coordinates)).T))[np.ix_(few, few)])
     directions = described([coordinates[k] for k in few], spectrum)
-    return Identifiability(table, directions, pd.DataFrame(correlation, labels, labels), made)
+    ends = np.quantile(scores, [0.5 - MASS / 2, 0.5, 0.5 + MASS / 2], axis=(0, 1)).T
+    intervals = pd.DataFrame(ends, labels, ["low", "median", "high"])
+    return Identifiability(table, directions, pd.DataFrame(correlation, labels, labels), intervals, made)
 
 
 def gate(calibration: "Calibration") -> Gate:
@@ -127,7 +133,6 @@ def gate(calibration: "Calibration") -> Gate:
     scores = scores_of(calibration, chosen)
     spectrum = Spectrum.of(np.atleast_2d(np.cov(scores.reshape(-1, len(chosen)).T)))
     figure = _held_out(scores)
-    part = taking_part(spectrum.vectors[:, 0])
     if figure >= UNSEEN:
         words = f"the least seen is {formula(chosen, spectrum.vectors[:, 0])}"
         says = f"along every combination of parameters the variance shrank by at least {100 * figure:.0f} %; {words}"
@@ -135,24 +140,24 @@ def gate(calibration: "Calibration") -> Gate:
     bad = [v for c, v in zip(spectrum.contraction, spectrum.vectors.T, strict=True) if c < UNSEEN] or [
         spectrum.vectors[:, 0]
     ]
-    words = "; ".join(in_words(chosen, v) for v in bad[:3]) + (f"; and {len(bad) - 3} more" if len(bad) > 3 else "")
-    correlation = ""
-    if len(part) == 2:
-        rho = np.corrcoef(scores.reshape(-1, len(chosen))[:, part].T)[0, 1]
-        correlation = f" (posterior correlation {rho:.2f})"
+    each = list(dict.fromkeys(in_words(chosen, v) for v in bad))
+    words = "; ".join(each[:3]) + (f"; and {len(each) - 3} more" if len(each) > 3 else "")
+    pairs = {tuple(sorted(taking_part(v))) for v in bad if len(taking_part(v)) == 2}
+    flat = scores.reshape(-1, len(chosen))
+    rho = [f"{np.corrcoef(flat[:, i], flat[:, j])[0, 1]:.2f}" for i, j in sorted(pairs)[:3]]
+    correlation = f" (posterior correlation {', '.join(rho)})" if rho else ""
     says = (
-        f"{words}{correlation}: along it the variance shrank by {100 * max(figure, 0.0):.0f} %, less than "
-        f"{100 * UNSEEN:.0f} %, so the estimate repeats its prior; {_cure(chosen, bad)}"
+        f"{words}{correlation}: there the variance shrank by {100 * max(figure, 0.0):.0f} %, less than "
+        f"{100 * UNSEEN:.0f} %, and the estimate repeats its prior; {_cure(bad)}"
     )
     return Gate(GATE, "failed", figure, UNSEEN, says)
 
 
-def _cure(coordinates: Sequence[Coordinate], bad: Sequence[Array]) -> str:
+def _cure(bad: Sequence[Array]) -> str:
     """Say what to do about directions that are not seen."""
-    measure = "measure another output that tells, or give a prior that has a reason and is quoted as such"
-    if all(len(taking_part(v)) == 1 for v in bad):
-        return f"fix it by value=, {measure}"
-    return f"put the combination in place of its parts, fix one of them by value=, {measure}"
+    alone = {len(taking_part(v)) == 1 for v in bad}
+    fix = "fix it by value=" if alone == {True} else "put the combination in place of its parts, fix one part by value="
+    return f"{fix}, measure another output that tells them, or give a prior with a reason and quote it as such"
 
 
 def _coordinates(calibration: "Calibration") -> list[Coordinate]:

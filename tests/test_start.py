@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from calibrations import PRIORS, REFERENCE, Sensors, density_of, lynx_hare_data, sensors_data
-from models import LynxHare
+from calibrations import PRIORS, REFERENCE, Sensors, density_of, sensors_data
 
 import workbench as wb
 from workbench.base.errors import DeclarationError, SamplingError
@@ -14,6 +13,8 @@ from workbench.calibrate.bayes import build
 from workbench.calibrate.density import compile_density
 from workbench.calibrate.pooling import draw_prior
 from workbench.calibrate.problem import pose
+from workbench.calibrate.progress import Progress
+from workbench.calibrate.sample import sample
 from workbench.calibrate.start import draw_free, find_start
 
 
@@ -53,14 +54,14 @@ def test_the_best_climb_reaches_the_mode_of_lynx_and_hare(seed):
     for name, (mean, sd) in REFERENCE.items():
         assert abs(float(top[name]) - mean) < 1.0 * sd, name
     _, slope = density.evaluate(start.top)
-    assert slope @ start.spread @ slope < 1e-3  # the square of the way to the top, in posterior SDs
+    assert slope @ start.modes[0].spread @ slope < 1e-3  # the square of the way to the top, in posterior SDs
     assert start.best == density.evaluate(start.top)[0] == start.tops[0]
     assert (np.diff(start.tops) <= 0).all()
-    points = np.array([start.point(density, k) for k in range(40)])
+    points = np.array([start.point(k) for k in range(40)])
     values = [density.evaluate(point)[0] for point in points]
     assert min(values) > start.best - 5 - 2 * density.space.size
     assert len(np.unique(points, axis=0)) == 40
-    sds = np.sqrt(np.diag(start.spread))
+    sds = np.sqrt(np.diag(start.modes[0].spread))
     assert (np.abs(points - start.top).mean(axis=0) < 3 * sds).all()
 
 
@@ -68,16 +69,16 @@ def test_a_start_hangs_on_the_seed_alone():
     problem, _, density = density_of("lynx")
     a, b = (find_start(problem, density, np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(a.top, b.top)
-    np.testing.assert_array_equal(a.spread, b.spread)
-    np.testing.assert_array_equal(a.point(density, 2**63 + 1), b.point(density, 2**63 + 1))
-    assert (a.point(density, 1) != a.point(density, 2)).any()
+    np.testing.assert_array_equal(a.modes[0].spread, b.modes[0].spread)
+    np.testing.assert_array_equal(a.point(2**63 + 1), b.point(2**63 + 1))
+    assert (a.point(1) != a.point(2)).any()
 
 
 def test_a_start_keeps_where_the_model_can_be_solved():
     problem, _, density = density_of("sensors")
     found = find_start(problem, density, np.random.default_rng(4))
-    wide = replace(found, spread=100.0 * np.eye(density.space.size))
-    points = [wide.point(density, k) for k in range(50)]
+    wide = replace(found, modes=(replace(found.modes[0], spread=100.0 * np.eye(density.space.size)),))
+    points = [wide.point(k) for k in range(50)]
     assert all(np.isfinite(density.evaluate(point)[0]) for point in points)
 
 
@@ -101,19 +102,26 @@ def test_where_no_draw_has_a_density():
 
 @pytest.mark.slow
 def test_no_chain_ends_in_a_wrong_mode():
-    """Twenty seeds: the modes with a flat cycle lie tens of log units below the one that matters."""
-    for seed in range(20):
-        posterior = wb.calibrate(LynxHare(), lynx_hare_data(), draws=300, seed=seed, progress=False).posterior
-        for name, (mean, sd) in REFERENCE.items():
-            assert (abs(posterior[name].mean("draw") - mean) < sd).all(), (seed, name)
-
-
-def test_one_mode_beside_a_better_one():
-    """The record keeps what every climb reached, so that a reader sees other modes."""
+    """Fifty seeds: the modes with a flat cycle lie tens of log units below the one that matters."""
     problem, _, density = density_of("lynx")
-    start = find_start(problem, density, np.random.default_rng(1))
-    assert start.tops.shape == (8,)
-    assert start.tops[-1] < start.best - 10
+    for seed in range(50):
+        start = find_start(problem, density, np.random.default_rng(seed))
+        assert len(start.modes) == 1
+        drawn = sample(density, start, chains=4, draws=100, tune=300, seed=seed, progress=Progress(False))
+        means = density.space.constrain(drawn.points)
+        for name, (mean, sd) in REFERENCE.items():
+            assert (abs(means[name].mean(axis=1) - mean) < sd).all(), (seed, name)
+
+
+def test_most_climbs_reach_the_mode_that_matters():
+    """Of 8 climbs from the best draws, as this was done before, fewer than 3 did, and at some seeds none."""
+    problem, _, density = density_of("lynx")
+    starts = [find_start(problem, density, np.random.default_rng(seed)) for seed in range(20)]
+    assert {start.tops.shape for start in starts} == {(8,)}
+    reached = np.array([(start.tops > start.best - 0.01).sum() for start in starts])
+    assert reached.min() >= 3
+    assert reached.mean() > 5
+    assert (np.concatenate([start.tops for start in starts]) < -140).any()  # the record keeps the others
 
 
 def test_a_name_does_not_make_a_population():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from workbench.calibrate.modes import apart, table
 from workbench.calibrate.trust import TrustCard, convergence, trust
 
 if TYPE_CHECKING:
@@ -56,23 +57,22 @@ class Calibration:
         """The gates that this posterior had to pass."""
         return trust(self.posterior, self.tree["sample_stats"].to_dataset())
 
+    @property
+    def modes(self) -> "pd.DataFrame":
+        """A row a mode, the weightiest first: chains, log density, weight, and means with their units."""
+        return table(self.posterior)
+
     def summary(self) -> "pd.DataFrame":
         """Return a row a parameter: mean, SD, equal-tailed 89 % interval, effective sizes, R-hat, unit, and a verdict.
 
-        The verdict is "ok" only where the whole trust card holds; otherwise it says why not.
+        The verdict is "ok" only where the whole trust card holds; otherwise it says why not. Where chains are in
+        different modes, each mode has rows of its own ("k (mode B)").
         """
         import pandas as pd
 
-        posterior = self.posterior
-        measures = convergence(posterior)
         rows = {}
-        for name, draws in posterior.data_vars.items():
-            stacked = draws.stack(sample=("chain", "draw")).transpose(..., "sample")
-            for place in np.ndindex(stacked.shape[:-1]):
-                labels = [str(stacked.coords[d].values[i]) for d, i in zip(stacked.dims[:-1], place, strict=True)]
-                row = f"{name}[{', '.join(labels)}]" if labels else str(name)
-                figures = [float(measures[name].values[k][place]) for k in range(3)]
-                rows[row] = [*_describe(stacked.values[place]), *figures, draws.attrs.get("units", "1")]
+        for mode, posterior in apart(self.posterior):
+            rows |= {f"{row} (mode {mode})" if mode else row: v for row, v in _rows(posterior).items()}
         low, high = f"eti{100 * MASS:.0f}_lb", f"eti{100 * MASS:.0f}_ub"
         columns = ["mean", "sd", low, high, "r_hat", "ess_bulk", "ess_tail", "units"]
         table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -148,6 +148,20 @@ class Calibration:
             f"<details><summary>Trust card</summary>{self.trust._repr_html_()}</details>"
             f"<details><summary>Data tree</summary>{self.tree._repr_html_()}</details></div>"
         )
+
+
+def _rows(posterior: xr.Dataset) -> dict[str, list[Any]]:
+    """Return the figures of every parameter, and its unit."""
+    measures = convergence(posterior)
+    rows = {}
+    for name, draws in posterior.data_vars.items():
+        stacked = draws.stack(sample=("chain", "draw")).transpose(..., "sample")
+        for place in np.ndindex(stacked.shape[:-1]):
+            labels = [str(stacked.coords[d].values[i]) for d, i in zip(stacked.dims[:-1], place, strict=True)]
+            row = f"{name}[{', '.join(labels)}]" if labels else str(name)
+            figures = [float(measures[name].values[k][place]) for k in range(3)]
+            rows[row] = [*_describe(stacked.values[place]), *figures, draws.attrs.get("units", "1")]
+    return rows
 
 
 def _describe(draws: np.ndarray) -> list[float]:

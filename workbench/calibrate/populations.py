@@ -11,8 +11,10 @@ import pymc as pm
 from numpy.typing import NDArray
 
 from workbench.base.errors import SamplingError
+from workbench.calibrate import modes, naming
 from workbench.calibrate.bayes import build
 from workbench.calibrate.blackbox import Blind, box_of
+from workbench.calibrate.predict import derived
 from workbench.calibrate.problem import Problem
 from workbench.calibrate.progress import Progress
 from workbench.calibrate.sample import FEWEST, Draws
@@ -39,6 +41,11 @@ def by_walkers(
     words = "sampling {chains} populations of walkers, for {draws} draws of each".format(**sizes)
     with box, steps.phase("sampling_time", words):
         drawn, about = sample(density, **sizes, seed=streams[1], progress=steps)
+        about[modes.RECORD] = naming.of_draws(
+            drawn,
+            lambda points: density.prior(points) + density.likelihood(points),
+            lambda points: derived(problem, density.space.constrain(points)),
+        )
     counts = {"evaluations": box.evaluations, "failed_evaluations": box.failures, "cache_hits": box.hits}
     return made, drawn, {"inference_library": "workbench", **counts, **about}
 

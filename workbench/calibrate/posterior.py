@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from workbench.base.errors import ParameterError
 from workbench.base.schema import UNIT
-from workbench.calibrate import censoring
+from workbench.calibrate import censoring, modes, naming
 from workbench.calibrate.bayes import build
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.density import Density, compile_density
@@ -110,6 +110,7 @@ def calibrate(
     with steps.phase("predicting_time", "predicting the data"):
         tree = _tree(problem, space_of(made), drawn, rng=np.random.default_rng(streams[2]))
     tree["posterior"].attrs |= {"seed": seed, "draws_asked": draws, "tune": tune, **about, **steps.seconds}
+    tree["posterior"] = xr.DataTree(modes.named(tree["posterior"].to_dataset()))
     return Calibration(tree, made, problem)
 
 
@@ -133,6 +134,8 @@ def draw_posterior(
     with steps.phase("sampling_time", "sampling {chains} chains of {tune} + {draws} draws".format(**sizes)):
         drawn = sample(density, start, **sizes, seed=int(streams[1].generate_state(1)[0]), progress=steps)
     about = {"inference_library": "nutpie", "failed_evaluations": int(density.failures[0])}
+    with steps.phase("mode_time", "telling modes apart"):
+        about |= {modes.RECORD: naming.of_climbs(drawn, start, lambda p: derived(problem, density.space.constrain(p)))}
     return drawn, about | _about_start(start)
 
 

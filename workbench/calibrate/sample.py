@@ -53,45 +53,60 @@ class Draws:
 def sample(
     density: Density, start: Start, *, chains: int, draws: int, tune: int, seed: int, progress: Progress
 ) -> Draws:
-    """Run chains from around a start; SamplingError when interrupted before anything useful was drawn."""
-    # the low-rank metric follows the correlations of mechanistic parameters: on lynx and hare a third of the leapfrog
-    # steps of a diagonal one, and five times the effective draws
-    running = nutpie.sample(
-        density.for_nutpie(lambda chain_seed: start.point(density, chain_seed)),
-        draws=draws,
-        tune=tune,
-        chains=chains,
-        cores=chains,  # all side by side: an interruption finds draws of every one
-        seed=seed,
-        progress_bar=False,
-        progress_callback=progress.chains,
-        adaptation="low_rank",
-        target_accept=ACCEPTANCE["population" if start.population else "plain"],
-        save_warmup=False,
-        blocking=False,
-    )
-    interrupted = False
+    """Run chains from around the modes of a start; SamplingError when interrupted before anything useful was drawn.
+
+    The chains of the weightiest mode come first. At least one tuning draw is taken.
+    """
+    seen: dict[int, list[Any]] = {}
+
+    def launch(place: int, share: int) -> Any:
+        def report(chains: list[Any]) -> None:
+            seen[place] = chains
+            progress.chains([chain for some in seen.values() for chain in some])
+
+        # the low-rank metric follows the correlations of mechanistic parameters: on lynx and hare a third of the
+        # leapfrog steps of a diagonal one, and five times the effective draws
+        return nutpie.sample(
+            density.for_nutpie(lambda chain_seed: start.point(chain_seed, place)),
+            draws=draws,
+            tune=max(tune, 1),
+            chains=share,
+            cores=share,  # all side by side: an interruption finds draws of every one
+            seed=seed + place,
+            progress_bar=False,
+            progress_callback=report,
+            adaptation="low_rank",
+            target_accept=ACCEPTANCE["population" if start.population else "plain"],
+            save_warmup=False,
+            blocking=False,
+        )
+
+    runs = [launch(place, share) for place, share in enumerate(start.shares(chains))]
+    interrupted, trees = False, list[xr.DataTree]()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Found chain dimension to be longer")  # few draws, on purpose
-        try:
-            tree = running.wait()
-        except KeyboardInterrupt:
-            interrupted = True
-            tree = running.abort()
-    return _draws(tree, interrupted)
+        for run in runs:
+            try:
+                trees.append(run.abort() if interrupted else run.wait())
+            except KeyboardInterrupt:
+                interrupted = True
+                trees.append(run.abort())
+            except RuntimeError as error:  # its first line says it, a trace of machine code follows
+                raise SamplingError(f"the sampler gave up: {str(error).strip().splitlines()[0]}") from error
+    return _draws(trees, interrupted)
 
 
-def _draws(tree: xr.DataTree, interrupted: bool) -> Draws:
-    if "posterior" not in tree.children or not tree["posterior"].data_vars:
+def _draws(trees: list[xr.DataTree], interrupted: bool) -> Draws:
+    if any("posterior" not in tree.children or not tree["posterior"].data_vars for tree in trees):
         raise SamplingError("got an interruption while tuning; expected one after the first draws")
-    points: Array = np.asarray(tree["posterior"].to_dataset()["point"])
-    kept = int(np.isfinite(points).all(axis=(0, 2)).sum())  # chains stopped early are padded with NaN
+    parts: list[Array] = [np.asarray(tree["posterior"].to_dataset()["point"]) for tree in trees]
+    kept = min(int(np.isfinite(part).all(axis=(0, 2)).sum()) for part in parts)  # where stopped early: padded with NaN
     if kept < FEWEST:
         raise SamplingError(f"got an interruption after {kept} draws a chain; expected at least {FEWEST} draws")
-    statistics = tree["sample_stats"].to_dataset()
+    statistics = [tree["sample_stats"].to_dataset() for tree in trees]
     named = {
-        ours: np.asarray(statistics[theirs].values[:, :kept])
+        ours: np.concatenate([np.asarray(part[theirs].values[:, :kept]) for part in statistics])
         for theirs, ours in _STATISTICS.items()
-        if theirs in statistics and statistics[theirs].dims == ("chain", "draw")
+        if all(theirs in part and part[theirs].dims == ("chain", "draw") for part in statistics)
     }
-    return Draws(points[:, :kept], named, interrupted)
+    return Draws(np.concatenate([part[:, :kept] for part in parts]), named, interrupted)

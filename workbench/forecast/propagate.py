@@ -93,6 +93,8 @@ def _carry_on(
     made = solve(model, theta.values, schedule, rows=rows, times=np.tile(numbers, count))
     failed = refuse_failures(model, made, theta)
     dataset = as_dataset(model, made, theta, clock, numbers)
+    of_chains = {n: c for n, c in calibration.posterior.coords.items() if c.dims == ("chain",)}
+    dataset = dataset.assign_coords(of_chains)  # the modes that chains are in
     dataset.attrs |= attributes(model, theta, made) | ({"failed_members": failed} if failed else {})
     return _read(problem, calibration.posterior, dataset, np.random.default_rng(seed)) if noise else dataset
 

@@ -47,6 +47,11 @@ class Chains:
         rank[order] = place - np.maximum.accumulate(np.where(linked, 0, place))
         return cls(previous, time - time[previous], rank)
 
+    @property
+    def ends(self) -> Index:
+        """(chains,) the last value of each chain."""
+        return np.setdiff1d(np.arange(self.rank.size), self.previous[self.rank > 0])
+
 
 def conditional(
     readings: Array, centre: Any, arguments: Mapping[str, Any], chains: Chains

@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 from workbench.base.errors import DataError
 from workbench.calibrate import censoring, errors_in_time
 from workbench.calibrate.likelihood import draw_readings, likelihood, log_density
-from workbench.calibrate.tails import functions_for
 from workbench.declare.noise import Noise
 from workbench.declare.quantity import Output
+from workbench.declare.sensor import increments
 
 if TYPE_CHECKING:
     from workbench.calibrate.problem import Problem
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-SLACK = 10.0  # tolerances of the solver within which an increment below zero is none
 UNEVEN = 1.5  # of the usual time between readings, beyond which one of an increment may have been lost
 
 
@@ -133,33 +132,25 @@ def _by_unit(argument: Any, unit: Index) -> Any:
     return argument[unit] if getattr(argument, "ndim", 0) else argument
 
 
-def increments(output: Output, now: Any, before: Any, tolerances: tuple[float, float]) -> Any:
-    """Return the increase from `before` to `now`, arrays or PyTensor variables.
+def listed(problem: "Problem", name: str) -> NDArray[np.bool_]:
+    """Return whether counting of an increment begins anew after each row (rows, elements).
 
-    Of counts, what is below zero within the solver's tolerance is as good as none.
+    It does where the output was read, and in a row where nothing was, if nothing else is measured at all.
     """
-    made = now - before
-    assert output.noise is not None
-    if output.noise.family.readings == "real":
-        return made
-    f, (relative, absolute) = functions_for(made), tolerances
-    least = SLACK * (relative * abs(now) + absolute)
-    return f.where((made < least) & (made > -least), f.maximum(made, 1e-3 * absolute), made)
+    seen = problem.observations
+    known = ~np.isnan(seen.values[name].reshape(seen.time.size, -1))
+    if all(np.isnan(other).all() for key, other in seen.values.items() if key != name):
+        known |= ~known.any(axis=1, keepdims=True)
+    return known
 
 
 def _counted_from(problem: "Problem", name: str) -> Index:
     """Return for each place of an increment where its counting begins."""
-    seen = problem.observations
-    values = seen.values[name].reshape(seen.time.size, -1)
-    listed = ~np.isnan(values)
-    if all(np.isnan(other).all() for key, other in seen.values.items() if key != name):
-        listed |= ~listed.any(axis=1, keepdims=True)  # a row where nothing was measured: counting begins anew
-    first = problem.rows[:-1][seen.unit_index]
-    rows = np.where(listed, np.arange(seen.time.size)[:, None], first[:, None])
-    last = np.maximum.accumulate(np.maximum(rows, first[:, None]), axis=0)
-    before = np.concatenate([last[:1], last[:-1]])
-    before = np.maximum(before, first[:, None])  # not of the unit before
-    return (before * values.shape[1] + np.arange(values.shape[1])).ravel()
+    seen, known = problem.observations, listed(problem, name)
+    first = problem.rows[:-1][seen.unit_index][:, None]
+    last = np.maximum.accumulate(np.where(known, np.arange(seen.time.size)[:, None], 0), axis=0)
+    before = np.maximum(np.concatenate([last[:1], last[:-1]]), first)  # not in the unit before
+    return (before * known.shape[1] + np.arange(known.shape[1])).ravel()
 
 
 def check_readings(problem: "Problem") -> None:

@@ -36,15 +36,17 @@ class _Functions:
     gammaln: Any
     erfc: Any
     erfcx: Any
+    array: Any
 
 
 _PLAIN = _Functions(
     np.where, np.exp, np.log, np.log1p, np.expm1, np.sqrt, np.maximum, np.minimum,
-    scipy.special.gammaln, scipy.special.erfc, scipy.special.erfcx,
+    scipy.special.gammaln, scipy.special.erfc, scipy.special.erfcx, np.asarray,
 )  # fmt: skip
 _SYMBOLIC = _Functions(
-    pt.switch, pt.exp, pt.log, pt.log1p, pt.expm1, pt.sqrt, pt.maximum, pt.minimum, pt.gammaln, pt.erfc, pt.erfcx
-)
+    pt.switch, pt.exp, pt.log, pt.log1p, pt.expm1, pt.sqrt, pt.maximum, pt.minimum,
+    pt.gammaln, pt.erfc, pt.erfcx, lambda value: pt.as_tensor(value).astype("float64"),  # a plain 0.5 were float32
+)  # fmt: skip
 
 
 def functions_for(*values: Any) -> _Functions:
@@ -114,6 +116,7 @@ def beta(a: Any, b: Any, log_x: Any, log_y: Any) -> Any:
 def _lower_beta(a: Any, b: Any, log_x: Any, log_y: Any) -> Any:
     """Return ln I_x(a, b), x below the mean: x^a / B(a, b) times the integral over q of e^-aq (1 - x e^-q)^(b-1)."""
     f = functions_for(a, b, log_x, log_y)
+    a, b = f.array(a), f.array(b)
     odds = f.exp(f.minimum(log_x - log_y, 300.0))
     above = f.maximum(b - 1, 0.0)
     bent = f.maximum(a - above * odds, 0.0) + f.sqrt(a + above * odds * (1 + odds))
@@ -146,8 +149,7 @@ def _lower_gamma(k: float, mu: Any) -> Any:
 def _integral(exponent: Any, scale: Any, *arguments: Any) -> Any:
     """Return the logarithm of the integral of exp(exponent(q)) from zero to infinity, which falls over `scale`."""
     f = functions_for(scale, *arguments)
-    as_one = pt.as_tensor_variable if f is _SYMBOLIC else np.asarray
-    column = [as_one(value)[..., None] for value in (scale, *arguments)]
+    column = [f.array(value)[..., None] for value in (scale, *arguments)]
     terms = exponent(column[0] * _NODE, *column[1:]) + _LOG_WEIGHT
     top = terms.max(axis=-1)
     return f.log(scale) + top + f.log(f.exp(terms - top[..., None]).sum(axis=-1))

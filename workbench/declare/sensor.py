@@ -4,11 +4,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from workbench.base.errors import DeclarationError
+from workbench.declare.math import maximum, where
 from workbench.declare.noise import Noise
 from workbench.declare.prior import Prior
 
 if TYPE_CHECKING:
     from workbench.declare.quantity import Output
+
+_SLACK = 10.0  # tolerances of the solver within which an increment below zero is none
 
 
 def check_sensor(output: "Output", where: str) -> None:
@@ -107,3 +110,17 @@ def of_time(output: "Output", scale: float, where: str) -> dict[str, Any]:
 
 def _time_arguments(noise: Noise | None) -> dict[str, Any]:
     return {} if noise is None else {k: v for k, v in noise.arguments if k in noise.family.in_time}
+
+
+def increments(output: "Output", now: Any, before: Any, tolerances: tuple[float, float]) -> Any:
+    """Return the increase from `before` to `now`, arrays or PyTensor variables.
+
+    Of counts and what must be positive, what is zero or below within the solver's (relative, absolute) tolerances is as
+    good as none.
+    """
+    made = now - before
+    if output.noise is None or output.noise.family.readings == "real":
+        return made
+    relative, absolute = tolerances
+    least = _SLACK * (relative * abs(now) + absolute)
+    return where((made < least) & (made > -least), maximum(made, 1e-3 * absolute), made)

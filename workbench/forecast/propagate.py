@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from workbench.base.clock import check_times
 from workbench.base.errors import DataError
 from workbench.calibrate.calibration import Calibration
-from workbench.calibrate.likelihood import draw_readings
-from workbench.calibrate.predict import noise_arguments
 from workbench.calibrate.problem import Problem
-from workbench.simulate.kernel import solve
+from workbench.forecast.readings import read, solve_on
 from workbench.simulate.members import gather
 from workbench.simulate.results import as_dataset, attributes, refuse_failures
 from workbench.simulate.scenario import build_schedule
@@ -31,7 +29,8 @@ def forecast(
     """Return what the sensors of the calibrated units will read at `times`, at every draw of the posterior.
 
     Each draw is solved from the start of the data on, so times inside the data give the fit, and other inputs give what
-    would have happened.
+    would have happened. An increment counts from the time before; at the first time, from the last reading before it.
+    Errors that last (`wb.noise.AR1`) go on from the last reading of each unit.
 
     Parameters
     ----------
@@ -88,15 +87,13 @@ def _carry_on(
     )
     _refuse_early(numbers[0], schedule.begin[schedule.offset[:-1]], problem)
     theta, _ = gather(model, {name: calibration.posterior[name] for name in model.estimated}, None, problem.units)
-    count = theta.values.shape[1]
-    rows = np.arange(count + 1, dtype=np.int64) * numbers.size
-    made = solve(model, theta.values, schedule, rows=rows, times=np.tile(numbers, count))
+    made = solve_on(problem, theta.values, schedule, numbers)
     failed = refuse_failures(model, made, theta)
     dataset = as_dataset(model, made, theta, clock, numbers)
     of_chains = {n: c for n, c in calibration.posterior.coords.items() if c.dims == ("chain",)}
     dataset = dataset.assign_coords(of_chains)  # the modes that chains are in
     dataset.attrs |= attributes(model, theta, made) | ({"failed_members": failed} if failed else {})
-    return _read(problem, calibration.posterior, dataset, np.random.default_rng(seed)) if noise else dataset
+    return read(problem, calibration.posterior, dataset, numbers, seed) if noise else dataset
 
 
 def _refuse_early(first: float, starts: NDArray[np.float64], problem: Problem) -> None:
@@ -106,21 +103,3 @@ def _refuse_early(first: float, starts: NDArray[np.float64], problem: Problem) -
         label = problem.observations.clock.label
         unit = "" if problem.units is None else f", where the clock of unit {problem.units[last]!r} starts"
         raise DataError(f"times: got {label(first)}; expected times from {label(starts[last])} on{unit}")
-
-
-def _read(problem: Problem, posterior: xr.Dataset, dataset: xr.Dataset, rng: np.random.Generator) -> xr.Dataset:
-    """Return the dataset with its outputs read by noisy sensors."""
-    model = problem.model
-    variables = {str(n): v.values for n, v in posterior.data_vars.items()}
-    for name, output in model.outputs.items():
-        if output.noise is None or not set(_priors(name, output)) <= variables.keys():
-            continue
-        values = dataset[name].values
-        flat = values.reshape(values.shape[0] * values.shape[1], -1)
-        read = draw_readings(output.noise, flat, noise_arguments(model, name, variables), rng)
-        dataset[name] = dataset[name].copy(data=read.reshape(values.shape))
-    return dataset
-
-
-def _priors(name: str, output: Any) -> list[str]:
-    return [f"{name}_{key}" for key in output.noise.priors]

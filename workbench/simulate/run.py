@@ -10,6 +10,7 @@ from workbench.base.clock import Clock, check_times
 from workbench.base.errors import DataError
 from workbench.declare.model import as_model
 from workbench.simulate import ensemble
+from workbench.simulate.increments import count as count_between
 from workbench.simulate.kernel import solve
 from workbench.simulate.members import gather
 from workbench.simulate.results import as_dataset, attributes, refuse_failures
@@ -90,6 +91,7 @@ def _simulate(model: Any, times: Any, given: dict[str, Any], *, seed: int | None
     schedule = shaken(model, schedule, theta.values, times=numbers, seed=seed, first=first)
     rows = np.arange(count + 1, dtype=np.int64) * numbers.size
     made = solve(model, theta.values, schedule, rows=rows, times=np.tile(numbers, count), override=override.values)
+    count_between(model, made, numbers.size)
     failed = refuse_failures(model, made, theta)
     dataset = as_dataset(model, made, theta, clock, numbers)
     dataset.attrs |= attributes(model, theta, made)

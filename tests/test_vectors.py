@@ -556,7 +556,8 @@ def test_posterior_of_a_vector():
     assert (spread < 0.6).all()  # the prior's
     k, sigma = (tree["posterior"][n].values[1, 70] for n in ("k", "T_read_sigma"))
     law = scipy.stats.norm(exact(k), sigma)
-    np.testing.assert_allclose(tree["log_likelihood"]["T_read"][1, 70], law.logpdf(readings()["T_read"]), rtol=1e-6)
+    found = tree["log_likelihood"]["T_read"][1, 70]  # some are near 0, while solutions are good to six digits
+    np.testing.assert_allclose(found, law.logpdf(readings()["T_read"]), rtol=1e-6, atol=1e-5)
 
 
 def test_summaries_figures_and_forecasts_of_a_vector():

@@ -26,6 +26,7 @@ _HOMES = {
     "workbench.declare.quantity": ("Event", "Input", "Output", "Parameter", "State"),
     "workbench.simulate.run": ("simulate",),
     "workbench.calibrate.posterior": ("calibrate", "to_pymc"),
+    "workbench.calibrate.study": ("sbc",),
     "workbench.calibrate.calibration": ("Calibration",),
     "workbench.calibrate.foresight": ("identify",),
     "workbench.forecast.propagate": ("forecast",),

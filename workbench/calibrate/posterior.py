@@ -97,7 +97,7 @@ def calibrate(
     DataError, UnitError, ParameterError, SamplingError
         If what is given cannot be used as it is; if no draw of the prior has a density, or none was taken.
     """
-    _check_counts(draws=(draws, FEWEST), chains=(chains, 1), tune=(tune, 0), seed=(0 if seed is None else seed, 0))
+    check_counts(draws=(draws, FEWEST), chains=(chains, 1), tune=(tune, 0), seed=(0 if seed is None else seed, 0))
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     steps = Progress(progress)
     problem = _pose(model, data, inputs, pool, discrepancy)
@@ -145,7 +145,8 @@ def _pose(model: Any, data: Any, inputs: Any, pool: Any, discrepancy: Any) -> Pr
     return pose(model, data, inputs=inputs, pool=pool)
 
 
-def _check_counts(**counts: tuple[Any, int]) -> None:
+def check_counts(**counts: tuple[Any, int]) -> None:
+    """Refuse what is no whole number of at least the second of each pair; ParameterError."""
     for name, (value, least) in counts.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ParameterError(f"got {name}={value!r}; expected a whole number of at least {least}")

@@ -16,12 +16,14 @@ from typing import Any
 
 import cloudpickle
 
+from workbench.base.errors import SamplingError
 from workbench.calibrate.problem import pose
 from workbench.calibrate.replicate import Study, replicate
 from workbench.declare.model import Model
 from workbench.simulate.workers import cores
 
 _CODE = "import sys; sys.path[:] = {path!r}; from workbench.calibrate.crew import serve; serve()"
+_READY = b"ready\n"
 _ONE = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -96,32 +98,39 @@ class _Hand(threading.Thread):
             _end(self._process)
 
     def _do(self, number: int) -> dict[str, Any]:
-        process = self._process = self._process or self._begin()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdin.write(b"%d\n" % number)
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except OSError:
-            line = b""
+        process = self._process or self._begin()
+        line = _exchange(process, b"%d\n" % number)
         if line.endswith(b"\n"):
             return json.loads(line)
         self._process = None
         return {"replicate": number, "status": f"its process died (exit code {_end(process)})"}
 
     def _begin(self) -> "subprocess.Popen[bytes]":
-        process = subprocess.Popen(
+        process = self._process = subprocess.Popen(
             [sys.executable, "-c", _CODE.format(path=sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | dict.fromkeys(_ONE, "1"),
             start_new_session=True,  # an interruption is handled where the records go
         )
-        assert process.stdin is not None
-        process.stdin.write(len(self._told).to_bytes(8, "big") + self._told)
-        process.stdin.flush()
+        if _exchange(process, len(self._told).to_bytes(8, "big") + self._told) != _READY:
+            code = _end(process)
+            raise SamplingError(
+                f"got a process that cannot begin (exit code {code}); expected what it printed to say why"
+            )
         return process
+
+
+def _exchange(process: "subprocess.Popen[bytes]", told: bytes) -> bytes:
+    """Return the line with which a process answers, not a whole one where it died."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(told)
+        process.stdin.flush()
+        return process.stdout.readline()
+    except (OSError, ValueError):  # a pipe broken, or closed by the one who no longer waits
+        return b""
 
 
 def _end(process: "subprocess.Popen[bytes]") -> int:
@@ -136,12 +145,17 @@ def _end(process: "subprocess.Popen[bytes]") -> int:
 
 def serve() -> None:
     """Make replicates by number, from standard input, until it is closed; records are lines of JSON."""
-    records = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    records = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever else is printed must not stand between records
     read = sys.stdin.buffer
     told = read.read(int.from_bytes(read.read(8), "big"))
     model, design, inputs, pool, draws, seed = cloudpickle.loads(told)
     study = Study(pose(model, design, inputs=inputs, pool=pool), draws=draws, seed=seed)
+    records.write(_READY)
     for line in read:
-        records.write(json.dumps(replicate(study, int(line))) + "\n")
-        records.flush()
+        try:
+            record = replicate(study, int(line))
+        except Exception as error:  # whatever it is, it is counted
+            record = {"replicate": int(line), "status": f"{type(error).__name__}: {error}"}
+        with contextlib.suppress(BrokenPipeError):  # nobody waits any more
+            records.write(json.dumps(record).encode() + b"\n")

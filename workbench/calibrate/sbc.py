@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -245,4 +245,4 @@ def with_sbc(calibration: "Calibration", result: SBC) -> "Calibration":
         )
     groups = {node.path: node.to_dataset(inherit=False) for node in calibration.tree.subtree}
     tree = xr.DataTree.from_dict({**groups, f"/{GROUP}": result.data})
-    return type(calibration)(tree, calibration._model, calibration.problem)
+    return replace(calibration, tree=tree)

@@ -36,18 +36,18 @@ class Named:
         At its top, in the unconstrained space.
     weight
         Its share of the probability of all modes in the record, by Laplace's approximation.
-    top
-        Values of the parameters at its top.
+    centre
+        Means of the parameters over some of its draws; where there are none, their values at the top.
     """
 
     name: str
     chains: tuple[int, ...]
     log_density: float
     weight: float
-    top: Mapping[str, Any]
+    centre: Mapping[str, Any]
 
 
-def record(heights: Array, weights: Array, visits: NDArray[np.bool_], tops: Mapping[str, Array]) -> str:
+def record(heights: Array, weights: Array, visits: NDArray[np.bool_], centres: Mapping[str, Array]) -> str:
     """Return what is known of modes as JSON, the weightiest first.
 
     Parameters
@@ -56,8 +56,8 @@ def record(heights: Array, weights: Array, visits: NDArray[np.bool_], tops: Mapp
         (modes,) log densities at the tops, and logarithms of weights.
     visits
         (sampled modes, chains) whether a chain drew from a mode; modes beyond these were only found by the search.
-    tops
-        Parameters (1, modes, ...) at the tops.
+    centres
+        Parameters (modes, ...): means, or those at the top of a mode that was only found.
     """
     weights = weights - weights.max()
     order = np.argsort(-weights.round(1), kind="stable")  # of about the same weight, in the order of their chains
@@ -67,7 +67,7 @@ def record(heights: Array, weights: Array, visits: NDArray[np.bool_], tops: Mapp
         chains = tuple(np.flatnonzero(visits[k]).tolist()) if k < len(visits) else ()
         if k < len(visits) and not chains:
             continue  # a few draws on the way through
-        values = {name: value[0, k].tolist() for name, value in tops.items()}
+        values = {name: value[k].tolist() for name, value in centres.items()}
         rows.append(Named(_letter(len(rows)), chains, float(heights[k]), float(weights[k]), values))
     return json.dumps([asdict(row) for row in rows])
 
@@ -91,9 +91,12 @@ def named(posterior: xr.Dataset) -> xr.Dataset:
 
 
 def apart(posterior: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
-    """Return the chains of each mode under its name; the posterior as it is, under no name, where there is one."""
+    """Return the chains of each mode under its name; the posterior as it is, under no name, where there is one.
+
+    Chains that went between modes, or hold walkers in several, stand under "A+B".
+    """
     names = posterior.coords["mode"].values.tolist() if "mode" in posterior.coords else [""]
-    if len(set(names)) == 1:
+    if len(set(names)) == 1 and "+" not in names[0]:
         return [("", posterior)]
     parts = {name: [c for c, other in enumerate(names) if other == name] for name in sorted(set(names))}
     return [(name, posterior.isel(chain=chains)) for name, chains in parts.items()]
@@ -102,7 +105,7 @@ def apart(posterior: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
 def table(posterior: xr.Dataset) -> "pd.DataFrame":
     """Return a row a mode: chains, log density at the top, weight, and the mean of each parameter with its unit.
 
-    Where no chain stayed in a mode, the values at its top stand instead of means.
+    Where no chain stayed in a mode, the means are of some of its draws, and where none drew from it, its top stands.
     """
     import pandas as pd
 
@@ -111,7 +114,7 @@ def table(posterior: xr.Dataset) -> "pd.DataFrame":
         own = [c for c in mode.chains if posterior.coords["mode"].values[c] == mode.name]
         row: dict[str, Any] = {"chains": list(mode.chains), "log_density": mode.log_density, "weight": mode.weight}
         for name, draws in posterior.data_vars.items():
-            means = draws.isel(chain=own).mean(("chain", "draw")) if own else draws[0, 0].copy(data=mode.top[name])
+            means = draws.isel(chain=own).mean(("chain", "draw")) if own else draws[0, 0].copy(data=mode.centre[name])
             unit = draws.attrs.get("units", "1")
             for place in np.ndindex(means.shape):
                 labels = [str(means.coords[d].values[i]) for d, i in zip(means.dims, place, strict=True)]
@@ -144,7 +147,7 @@ def gate(calibration: "Calibration") -> Gate:
         return Gate(name, "failed", figure, 1.0, says)
     if posterior.sizes["chain"] < 2:
         return Gate(name, "not run", float("nan"), 1.0, "one chain cannot show other modes; run at least 2, better 4")
-    says = "all chains drew from one mode, and the search for a start found no other that matters"
+    says = "all chains drew from one mode, and no other that matters was found"
     return Gate(name, "passed", figure, 1.0, says)
 
 

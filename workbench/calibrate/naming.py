@@ -55,7 +55,7 @@ def of_climbs(drawn: Draws, start: Start, values_at: Parameters) -> str:
     tops = np.array([mode.top for mode in modes])
     weights = np.array([mode.log_weight for mode in modes])
     heights = np.array([mode.log_density for mode in modes])
-    return record(heights, weights, _visits(mine, chains, sampled), values_at(tops[None]))
+    return record(heights, weights, _visits(mine, chains, sampled), _centres(points, mine, tops[sampled:], values_at))
 
 
 def of_draws(drawn: Draws, values: Values, values_at: Parameters) -> str:
@@ -83,7 +83,17 @@ def of_draws(drawn: Draws, values: Values, values_at: Parameters) -> str:
         spreads = [np.linalg.slogdet(2 * np.pi * np.atleast_2d(np.cov(cloud.T)))[1] for cloud in clouds]
         weights += 0.5 * np.array(spreads)
     visits = _visits(mine, chains, len(roots))
-    return record(heights[roots], weights, visits, values_at(points[None, roots]))
+    return record(heights[roots], weights, visits, _centres(points, mine, points[:0], values_at))
+
+
+def _centres(points: Array, mine: Places, others: Array, values_at: Parameters) -> dict[str, Array]:
+    """Return parameters (modes, ...): means of the draws of each mode, then values at the tops of others."""
+    values = values_at(np.concatenate([points, others])[None])
+    sampled = range(mine.max() + 1)
+    return {
+        name: np.array([*(v[0, : len(points)][mine == k].mean(axis=0) for k in sampled), *v[0, len(points) :]])
+        for name, v in values.items()
+    }
 
 
 def _thin(drawn: Draws) -> tuple[Array, Array, Places]:

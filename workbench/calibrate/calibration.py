@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from workbench.calibrate.identify import Identifiability
     from workbench.calibrate.problem import Problem
-    from workbench.calibrate.sbc import SBC
 
 MASS = 0.89  # of the intervals in a summary, ArviZ's default
 
@@ -71,7 +70,7 @@ class Calibration:
         """
         import pandas as pd
 
-        rows = {}
+        rows: dict[str, list[Any]] = {}
         for mode, posterior in apart(self.posterior):
             rows |= {f"{row} (mode {mode})" if mode else row: v for row, v in _rows(posterior).items()}
         low, high = f"eti{100 * MASS:.0f}_lb", f"eti{100 * MASS:.0f}_ub"
@@ -106,15 +105,6 @@ class Calibration:
         from workbench.calibrate.population import new_unit
 
         return new_unit(self, seed)
-
-    def with_sbc(self, result: "SBC") -> "Calibration":
-        """Return this calibration with what `wb.sbc` found of the same model and design, for its trust card.
-
-        ParameterError where it is of another model, design, inputs or pooling.
-        """
-        from workbench.calibrate.sbc import with_sbc
-
-        return with_sbc(self, result)
 
     def save(self, path: Any) -> None:
         """Write everything to one netCDF (`.nc`) or zarr (`.zarr`) store, with versions, declaration and hash."""

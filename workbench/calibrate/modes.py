@@ -114,7 +114,9 @@ def table(posterior: xr.Dataset) -> "pd.DataFrame":
         own = [c for c in mode.chains if posterior.coords["mode"].values[c] == mode.name]
         row: dict[str, Any] = {"chains": list(mode.chains), "log_density": mode.log_density, "weight": mode.weight}
         for name, draws in posterior.data_vars.items():
-            means = draws.isel(chain=own).mean(("chain", "draw")) if own else draws[0, 0].copy(data=mode.centre[name])
+            means = (
+                draws.isel(chain=own).mean(("chain", "draw")) if own else draws[0, 0].copy(data=mode.centre[str(name)])
+            )
             unit = draws.attrs.get("units", "1")
             for place in np.ndindex(means.shape):
                 labels = [str(means.coords[d].values[i]) for d, i in zip(means.dims, place, strict=True)]

@@ -12,6 +12,7 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Climbed = tuple[Array, float, scipy.optimize.LbfgsInvHessProduct]  # a point, its log density, about the curvature there
 ITERATIONS = 150  # of a climb
 DENSE = 100
 """Dimensions up to which the curvature of a top is measured, by two gradients a dimension; in larger spaces modes are
@@ -87,7 +88,7 @@ class Terrain:
     frozen: NDArray[np.bool_]
     reference: Array
 
-    def climb(self, point: Array, iterations: int = ITERATIONS) -> tuple[Array, float, Array]:
+    def climb(self, point: Array, iterations: int = ITERATIONS) -> Climbed:
         """Return the point that L-BFGS reaches, its log density, and a rough inverse curvature (in spreads)."""
         free, scale = ~self.frozen, self.scale[~self.frozen]
         whole = np.where(self.frozen, self.reference, point)
@@ -102,7 +103,7 @@ class Terrain:
         whole[free] = found.x * scale
         return whole, -float(found.fun), found.hess_inv
 
-    def mode(self, climbed: tuple[Array, float, Array]) -> Mode:
+    def mode(self, climbed: Climbed) -> Mode:
         """Return what a climb reached as a mode."""
         top, value, rough = climbed
         free, scale = np.flatnonzero(~self.frozen), self.scale[~self.frozen]

@@ -14,7 +14,7 @@ from workbench.base.errors import SamplingError
 from workbench.calibrate.density import Density
 from workbench.calibrate.pooling import draw_prior, scale_of, spread_prior
 from workbench.calibrate.problem import Problem
-from workbench.calibrate.terrain import Mode, Terrain, weighty
+from workbench.calibrate.terrain import Climbed, Mode, Terrain, weighty
 from workbench.declare.prior import Prior
 
 Array = NDArray[np.float64]
@@ -103,7 +103,7 @@ def find_start(problem: Problem, density: Density, rng: np.random.Generator) -> 
     return Start(modes, np.array([climb[1] for climb in climbs]), terrain)
 
 
-def _modes(terrain: Terrain, climbs: list[tuple[Array, float, Array]]) -> list[Mode]:
+def _modes(terrain: Terrain, climbs: list[Climbed]) -> list[Mode]:
     """Return the different modes among the ends of climbs, which come from the best down."""
     found: list[Mode] = []
     for climb in climbs:

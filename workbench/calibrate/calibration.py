@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from workbench.calibrate.identify import Identifiability
     from workbench.calibrate.problem import Problem
+    from workbench.calibrate.sbc import SBC
 
 MASS = 0.89  # of the intervals in a summary, ArviZ's default
 
@@ -105,6 +106,15 @@ class Calibration:
         from workbench.calibrate.population import new_unit
 
         return new_unit(self, seed)
+
+    def with_sbc(self, result: "SBC") -> "Calibration":
+        """Return this calibration with what `wb.sbc` found of the same model and design, for its trust card.
+
+        ParameterError where it is of another model, design, inputs or pooling.
+        """
+        from workbench.calibrate.sbc import with_sbc
+
+        return with_sbc(self, result)
 
     def save(self, path: Any) -> None:
         """Write everything to one netCDF (`.nc`) or zarr (`.zarr`) store, with versions, declaration and hash."""

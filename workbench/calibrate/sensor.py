@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-UNEVEN = 1.5  # of the usual time between readings, beyond which one of an increment may have been lost
+ALIKE, UNEVEN = 0.1, 1.5  # relative to the usual time between readings: what is even, and beyond what one may be lost
+EVEN = 0.8  # share of times between readings that are alike where readings are regular
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,8 +178,11 @@ def check_readings(problem: "Problem") -> None:
 def _warn_of_gaps(problem: "Problem", name: str, sensor: Sensor) -> None:
     assert sensor.before is not None
     wait = (sensor.time - sensor.time[sensor.before])[sensor.rows]
+    if not wait.size:
+        return
     usual = float(np.median(wait))
-    if len(problem.measured) > 1 and wait.max() > UNEVEN * usual:
+    regular = np.mean(np.abs(wait - usual) <= ALIKE * usual) >= EVEN
+    if len(problem.measured) > 1 and regular and wait.max() > UNEVEN * usual:
         at = sensor.rows[int(np.argmax(wait))]
         clock, unit = problem.observations.clock, problem.model.time_unit
         warnings.warn(

@@ -79,14 +79,12 @@ def student(z: Any, nu: Any) -> Any:
 
 def poisson_up_to(k: float, mu: Any) -> Any:
     """Return ln P(N <= k) of a Poisson N with mean `mu`: Q(k + 1, mu)."""
-    f = functions_for(mu)
-    return f.where(mu > k + 1, _upper_gamma(k + 1.0, mu), _complement(_lower_gamma(k + 1.0, mu)))
+    return _gamma(k + 1.0, mu)[0]
 
 
 def poisson_from(k: float, mu: Any) -> Any:
     """Return ln P(N >= k) of a Poisson N with mean `mu`, k > 0: P(k, mu)."""
-    f = functions_for(mu)
-    return f.where(mu > k, _complement(_upper_gamma(k, mu)), _lower_gamma(k, mu))
+    return _gamma(float(k), mu)[1]
 
 
 def negative_binomial_up_to(k: float, mu: Any, alpha: Any) -> Any:
@@ -107,43 +105,44 @@ def _odds(mu: Any, alpha: Any) -> tuple[Any, Any]:
 
 
 def beta(a: Any, b: Any, log_x: Any, log_y: Any) -> Any:
-    """Return ln I_x(a, b) of the regularised incomplete beta function, for ln x and ln y = ln (1 - x)."""
-    f = functions_for(a, b, log_x, log_y)
-    small = f.log(a) - f.log(a + b) > log_x  # x below the mean of the law
-    return f.where(small, _lower_beta(a, b, log_x, log_y), _complement(_lower_beta(b, a, log_y, log_x)))
+    """Return ln I_x(a, b) of the regularised incomplete beta function, for ln x and ln y = ln (1 - x).
 
-
-def _lower_beta(a: Any, b: Any, log_x: Any, log_y: Any) -> Any:
-    """Return ln I_x(a, b), x below the mean: x^a / B(a, b) times the integral over q of e^-aq (1 - x e^-q)^(b-1)."""
+    Below the mean of the law it is x^a / B(a, b) times the integral over q of e^-aq (1 - x e^-q)^(b-1); above it that
+    of I_y(b, a), its complement.
+    """
     f = functions_for(a, b, log_x, log_y)
     a, b = f.array(a), f.array(b)
-    odds = f.exp(f.minimum(log_x - log_y, 300.0))
-    above = f.maximum(b - 1, 0.0)
+    below = f.log(a / (a + b)) > log_x
+    front = f.gammaln(a + b) - f.gammaln(a) - f.gammaln(b)
+    a, b = f.where(below, a, b), f.where(below, b, a)
+    log_x, log_y = f.where(below, log_x, log_y), f.where(below, log_y, log_x)
+    odds, above = f.exp(log_x - log_y), f.maximum(b - 1, 0.0)
     bent = f.maximum(a - above * odds, 0.0) + f.sqrt(a + above * odds * (1 + odds))
-    scale = 1 / f.where(a < 1.0, a, bent)
-    front = a * log_x + f.gammaln(a + b) - f.gammaln(a) - f.gammaln(b)
 
     def exponent(q: Any, log_x: Any, log_y: Any, a: Any, b: Any) -> Any:
         # 1 - x e^-q = y + x (1 - e^-q), which keeps its digits where x is nearly 1
         return -a * q + (b - 1) * f.log(f.exp(log_y) - f.exp(log_x) * f.expm1(-q))
 
-    return front + _integral(exponent, scale, log_x, log_y, a, b)
+    tail = front + a * log_x + _integral(exponent, 1 / f.where(a < 1.0, a, bent), log_x, log_y, a, b)
+    return f.where(below, tail, _complement(tail))
 
 
-def _upper_gamma(k: float, mu: Any) -> Any:
-    """Return ln Q(k, mu), mu above k: mu^k e^-mu / Gamma(k) times the integral over q of (1 + q)^(k-1) e^(-mu q)."""
+def _gamma(k: float, mu: Any) -> tuple[Any, Any]:
+    """Return ln Q(k, mu) and ln P(k, mu) = ln (1 - Q).
+
+    For mu above k, Q is mu^k e^-mu / Gamma(k) times the integral over q of (1 + q)^(k-1) e^(-mu q); else P is the same
+    times that of e^(-kq) e^(mu (1 - e^-q)).
+    """
     f = functions_for(mu)
-    scale = 1 / (f.maximum(mu - k + 1, 0.0) + np.sqrt(k))
-    front = k * f.log(mu) - mu - scipy.special.gammaln(k)
-    return front + _integral(lambda q, mu: (k - 1) * f.log1p(q) - mu * q, scale, mu)
+    above = mu > k
+    scale = 1 / (f.maximum(f.where(above, mu - k + 1, k - mu), 0.0) + np.sqrt(k))
 
+    def exponent(q: Any, mu: Any, above: Any) -> Any:
+        return f.where(above, (k - 1) * f.log1p(q) - mu * q, -k * q - mu * f.expm1(-q))
 
-def _lower_gamma(k: float, mu: Any) -> Any:
-    """Return ln P(k, mu), mu below k: mu^k e^-mu / Gamma(k) times the integral of e^(-kq) e^(mu (1 - e^-q))."""
-    f = functions_for(mu)
-    scale = 1 / (f.maximum(k - mu, 0.0) + np.sqrt(k))
-    front = k * f.log(mu) - mu - scipy.special.gammaln(k)
-    return front + _integral(lambda q, mu: -k * q - mu * f.expm1(-q), scale, mu)
+    tail = k * f.log(mu) - mu - scipy.special.gammaln(k) + _integral(exponent, scale, mu, above)
+    rest = _complement(tail)
+    return f.where(above, tail, rest), f.where(above, rest, tail)
 
 
 def _integral(exponent: Any, scale: Any, *arguments: Any) -> Any:
@@ -156,6 +155,6 @@ def _integral(exponent: Any, scale: Any, *arguments: Any) -> Any:
 
 
 def _complement(log_p: Any) -> Any:
-    """Return ln (1 - p) for ln p; where p is not below 1 (on the wrong side of a branch) something finite."""
+    """Return ln (1 - p) for ln p; something finite where p is 1."""
     f = functions_for(log_p)
     return f.log1p(-f.exp(f.minimum(log_p, -1e-6)))

@@ -100,7 +100,7 @@ class Climb:
             if not np.isfinite(value):
                 return 1e25, np.zeros(step.size)
             pull = self._precision @ (point - self._origin)
-            return 0.5 * pull @ (point - self._origin) - value, root.T @ (pull - slope)[free]
+            return 0.5 * float(pull @ (point - self._origin)) - value, root.T @ (pull - slope)[free]
 
         options = {"maxiter": 300, "maxcor": 20, "ftol": 1e-11, "gtol": 1e-5}
         made = scipy.optimize.minimize(descend, np.zeros(int(free.sum())), jac=True, method="L-BFGS-B", options=options)

@@ -169,7 +169,8 @@ def _coordinates(calibration: "Calibration") -> list[Coordinate]:
 def values_of(calibration: "Calibration", coordinate: Coordinate) -> Array:
     """Return the draws (chains, draws) of a coordinate."""
     array = calibration.posterior[coordinate.variable].transpose(CHAIN, DRAW, ...)
-    return np.asarray(array.values[(slice(None), slice(None), *coordinate.place)], dtype=np.float64)
+    place = dict(zip(array.dims[2:], coordinate.place, strict=True))
+    return np.asarray(array.isel(place).values, dtype=np.float64)
 
 
 def scores_of(calibration: "Calibration", coordinates: Sequence[Coordinate]) -> Array:
@@ -216,13 +217,12 @@ def _power_scaling(calibration: "Calibration", coordinates: Sequence[Coordinate]
     """Return how much each coordinate's posterior moves with the power of all priors, and of the likelihood."""
     import arviz_stats
 
-    density = {}
+    values, density = dict[str, Any](), dict[str, Any]()
     for k, coordinate in enumerate(coordinates):
-        values, law = values_of(calibration, coordinate), coordinate.scores
-        density[f"prior_{k}"] = ((CHAIN, DRAW), law.log_density(values) if law.proper else np.zeros(values.shape))
-    posterior = calibration.posterior
-    coords = {d: posterior[d] for d in (CHAIN, DRAW)}
-    values = {f"x_{k}": ((CHAIN, DRAW), values_of(calibration, c)) for k, c in enumerate(coordinates)}
+        draws, law = values_of(calibration, coordinate), coordinate.scores
+        values[f"x_{k}"] = (CHAIN, DRAW), draws
+        density[f"prior_{k}"] = (CHAIN, DRAW), law.log_density(draws) if law.proper else np.zeros(draws.shape)
+    coords = {d: calibration.posterior[d] for d in (CHAIN, DRAW)}
     tree = xr.DataTree.from_dict(
         {
             "posterior": xr.Dataset(values, coords),

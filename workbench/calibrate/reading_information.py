@@ -31,7 +31,7 @@ def reading_information(noise: Noise, output: Array, arguments: Mapping[str, Arr
         case "Normal":
             found[:, 0, 0], found[:, 1, 1] = values[0] ** -2, 2 * values[0] ** -2
         case "AR1":
-            found[:] = _lasting(*values, arguments["gap"])
+            found[:] = _lasting(values[0], values[1], arguments["gap"])
         case "LogNormal":
             found[:, 0, 0], found[:, 1, 1] = (values[0] * output) ** -2, 2 * values[0] ** -2
         case "Laplace":

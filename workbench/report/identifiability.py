@@ -56,7 +56,8 @@ def identifiability(found: DesignIdentifiability | Identifiability) -> Figure:
     fig = Figure(figsize=(PAGE, height + 0.1 + 1.3 * rows), layout="constrained")
     upper: Any = fig
     if rows:
-        upper, lower = fig.subfigures(2, 1, height_ratios=[height + 0.1, 1.3 * rows])
+        parts: Any = fig.subfigures(2, 1, height_ratios=[height + 0.1, 1.3 * rows])
+        upper, lower = parts
         _profiles(lower.subplots(rows, 4, squeeze=False, sharey=True), profiles)
         letter(lower.axes[0], 2)
     left, right = upper.subplots(1, 2, width_ratios=[1.7, 1])
@@ -113,12 +114,13 @@ def _before_after(ax: Axes, found: Identifiability, labels: Sequence[str]) -> No
     half = float(scipy.special.ndtri(0.5 + MASS / 2))
     ax.axvspan(-half, half, color=PALE_BLUE, linewidth=0, alpha=0.45)
     ax.axvline(0, color=GREY, lw=0.6)
+    verdicts, shares = found.table["verdict"].to_dict(), found.table["contraction"].to_dict()
     for row, label in enumerate(labels):
-        colour, marker = LOOKS.get(found.table.loc[label, "verdict"], TOGETHER)
+        colour, marker = LOOKS.get(verdicts[label], TOGETHER)
         low, middle, high = np.clip(found.intervals.loc[label], -WIDE, WIDE)
         ax.plot([low, high], [row, row], color=colour, lw=2, solid_capstyle="butt")
         ax.plot(middle, row, marker, color=colour, markersize=4.5, markeredgewidth=0)
-        share = found.table.loc[label, "contraction"]
+        share = float(shares[label])
         text = f"{100 * max(share, 0.0):.0f}%" if np.isfinite(share) else "–"
         ax.text(WIDE + 0.15, row, text, va="center", fontsize=7, color=INK if colour == BLUE else colour)
     ax.text(WIDE + 0.15, -0.75, "contraction", va="bottom", ha="left", fontsize=7)

@@ -148,7 +148,7 @@ def patient() -> Design:
 def population() -> Design:
     """Return the samples of all twelve subjects, partially pooled."""
     samples, inputs = _samples(12)
-    return Design(Subject(), samples, inputs, dict.fromkeys(("ka", "CL", "V"), "partial"))
+    return Design(Subject(), samples, inputs, dict.fromkeys(("ka", "CL", "V"), "partial"), draws=500)
 
 
 def robertson() -> Design:

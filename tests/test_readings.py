@@ -13,8 +13,9 @@ import xarray as xr
 
 import workbench as wb
 from workbench.base.errors import DataError, DeclarationError, ParameterError
-from workbench.calibrate.censoring import gate, notes
+from workbench.calibrate.censoring import gate
 from workbench.calibrate.errors_in_time import Chains, draw_errors
+from workbench.calibrate.posterior import _posterior
 from workbench.calibrate.problem import pose
 from workbench.declare.describe import digest, document, table
 
@@ -304,6 +305,13 @@ def test_noise_of_each_unit_reaches_its_forecast():
     )
 
 
+def test_an_increment_is_no_curve():
+    from workbench.report.curves import individual_fits
+
+    with pytest.raises(DataError, match="got 'counted', an increment, which is no curve over time"):
+        individual_fits(filling(), "counted")
+
+
 def test_a_store_keeps_it_all(tmp_path):
     filling().save(tmp_path / "filling.nc")
     again = wb.Calibration.open(tmp_path / "filling.nc", Filling())
@@ -318,13 +326,19 @@ def test_a_posterior_of_nothing_but_limits_says_so():
     model = line(output(limits=(50.0, None)))
     data = frame(y=[0.0, 1.0, 2.0])
     with pytest.warns(UserWarning, match="every reading of 'y' lies at or beyond a limit of quantification"):
-        made = wb.calibrate(model, data, draws=50, tune=100, chains=1, seed=1, progress=False)
-    assert "every reading of 'y'" in json.loads(made.posterior.attrs["warnings"])[0]
-    verdict = gate(made)
-    assert verdict.verdict == "failed"
+        problem = pose(model, data)
+    posterior = _posterior(problem, {"r": np.full((1, 3), 2.0)})
+    assert "every reading of 'y'" in json.loads(posterior.attrs["warnings"])[0]
+    verdict = gate(wb.Calibration(xr.DataTree.from_dict({"posterior": posterior}), problem=problem))
+    assert (verdict.verdict, verdict.figure) == ("failed", 0.0)
     assert "quote bounds" in verdict.says
-    assert notes(made.problem)
-    assert (made.tree["observed_data"]["y"] == 50.0).all()
+    assert (problem.readings("y") == 50.0).all()
+
+
+def test_a_drift_far_from_time_zero_is_warned_of():
+    model = line(output(drift=wb.prior.Normal(0, 0.1)))
+    with pytest.warns(UserWarning, match="a drift, which is zero at time 0, and data from 1900 d to 1902 d"):
+        pose(model, frame(y=[0.0, 1.0, 2.0]).assign(time=[1900.0, 1901.0, 1902.0]))
 
 
 def test_pooling_of_noise_is_checked():

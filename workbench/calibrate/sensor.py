@@ -124,7 +124,7 @@ class Sensor:
 
         Centres (members, places); arguments (members, 1 or places) or numbers.
         """
-        own = {k: v[:, self.rows] if v.ndim and v.shape[1] > 1 else v for k, v in arguments.items()}
+        own: Mapping[str, Any] = {k: v[:, self.rows] if v.ndim and v.shape[1] > 1 else v for k, v in arguments.items()}
         given, own = self._given(centre[:, self.rows], own)
         return log_density(self.noise, self.readings, given, own, self.output.limits)
 
@@ -160,6 +160,8 @@ def check_readings(problem: "Problem") -> None:
         warnings.warn(f"{problem.model.name}: {note}", stacklevel=4)
     for name, rows in problem.measured.items():
         output, seen = problem.model.outputs[name], problem.observations
+        if output.drift != 0:
+            _warn_of_late_drift(problem, name)
         if not output.increment:
             continue
         sensor = problem.sensor(name)
@@ -173,6 +175,17 @@ def check_readings(problem: "Problem") -> None:
                 "reading is the increase since the one before (add a row with NaN at the time when counting began)"
             )
         _warn_of_gaps(problem, name, sensor)
+
+
+def _warn_of_late_drift(problem: "Problem", name: str) -> None:
+    time, clock = problem.observations.time, problem.observations.clock
+    if abs(time.min()) > np.ptp(time):
+        warnings.warn(
+            f"output {name!r}: got a drift, which is zero at time 0, and data from {clock.label(time.min())} to "
+            f"{clock.label(time.max())}; expected times counted from about the first reading, as the prior of a drift "
+            "says little so far from zero",
+            stacklevel=4,
+        )
 
 
 def _warn_of_gaps(problem: "Problem", name: str, sensor: Sensor) -> None:

@@ -119,6 +119,11 @@ def individual_fits(
     if output not in problem.measured:
         raise DataError(unknown("measured output", output, problem.measured, "individual_fits"))
     seen = problem.observations
+    if problem.model.outputs[output].increment:
+        raise DataError(
+            f"individual_fits: got {output!r}, an increment, which is no curve over time; expected another output "
+            "(calibration.tree['posterior_predictive'] has predictions of each reading)"
+        )
     times = np.linspace(seen.time.min(), seen.time.max(), 240)
     few = _thinned(calibration)
     curves = forecast(few, seen.clock.labels(times), noise=False)

@@ -57,10 +57,11 @@ def simulate(
     Returns
     -------
     xarray.Dataset
-        States and outputs over the dims of the draws, `unit` where there are several, `time`, and the dims of a vector;
-        for each event `<event>_time`, the times at which it happened (NaN beyond the last); units, long names, the
-        model's name, its parameters and the method that solved it in the attributes. Where some of many members failed,
-        they are NaN and counted. After an event that ends the asset's life, values are NaN.
+        States and outputs (with what their sensors do, but for the noise) over the dims of the draws, `unit` where
+        there are several, `time`, and the dims of a vector; for each event `<event>_time`, the times at which it
+        happened (NaN beyond the last); units, long names, the model's name, its parameters and the method that solved
+        it in the attributes. Where some of many members failed, they are NaN and counted. After an event that ends the
+        asset's life, values are NaN.
 
     Raises
     ------

@@ -136,8 +136,8 @@ def observe(model: Model, data: Any) -> Observations:
     clock = Clock.of(readings.times.values, model.time_unit, "data")
     time = clock.numbers(readings.times.values, "data", readings.times.units)
     check_times_of_units(time, readings.index, "data", labels=readings.labels, clock=clock)
-    values = {name: np.clip(v, *_limits(model, name)) for name, v in readings.values.items()}
-    made = Observations(readings.layout, readings.labels, readings.index, time, values, clock)
+    within = {name: np.clip(v, *_limits(model, name)) for name, v in readings.values.items()}
+    made = Observations(readings.layout, readings.labels, readings.index, time, within, clock)
     _refuse_empty(readings)
     for name, values in made.values.items():
         _refuse_impossible(model, name, values, made)

@@ -1,6 +1,7 @@
 """Identifiability before data: against closed forms, finite differences, and models that hide parameters."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import scipy.special
 import scipy.stats
 import xarray as xr
 from blackboxes import DeclaredGrowth, Growth
-from calibrations import PRIORS, Level, level_data, lynx_hare_data
+from calibrations import PRIORS, Level, Sensors, level_data, lynx_hare_data, sensors_data
 from models import LynxHare
 from vector_models import HeatBar
 
@@ -382,6 +383,47 @@ def test_units_that_are_not_pooled_have_verdicts_of_their_own():
     assert list(found.table.index) == ["x_start[a]", "x_start[b]"]
 
 
+def test_what_is_not_worked_out_is_said():
+    design = pd.DataFrame({"time": [0.0, 1.0, 2.0, 0.0], "unit": ["a", "a", "a", "b"]})
+    found = wb.identify(Lasting(), design, pool={"y_sigma": "partial"}).table
+    assert found["verdict"]["y_sigma_sd"] == "not worked out"
+    assert np.isnan(found["sd_ratio"]["y_sigma_sd"])
+    assert found["verdict"]["y_sigma_pop"] in ("seen", "weakly seen")
+
+
+class Counted(wb.Ode):
+    """Cases a week, whose mean is a line: counted since the week before, and read above a limit."""
+
+    time_unit = "week"
+    total = wb.State("1", start=0.0)
+    rate = wb.Parameter("1/week", prior=wb.prior.LogNormal(median=20.0, sigma=0.5))
+    cases = wb.Output("1", noise=wb.noise.Poisson(), increment=True)
+    level = wb.Output("1", noise=wb.noise.Normal(sigma=2.0), limits=(30.0, None))
+
+    def rhs(self, t, x, u, p):
+        return {"total": p.rate}
+
+    def observe(self, t, x, u, p):
+        return {"cases": x.total, "level": x.total}
+
+
+def test_increments_are_counted_between_readings():
+    times, slope = np.array([0.0, 1.0, 2.0, 5.0]), 0.5 * 25.0
+    for cases in (np.nan, [np.nan, 3.0, 4.0, 5.0]):
+        design = pd.DataFrame({"time": times, "cases": cases})
+        found = wb.identify(Counted(), design, parameters={"rate": 25.0}).information[0, 0, 0]
+        assert found == pytest.approx(5.0 / 25.0 * slope**2, rel=1e-6)  # five weeks of counts whose mean is 25 each
+    both = wb.identify(Counted(), times, parameters={"rate": 25.0}).information[0, 0, 0]
+    assert both == pytest.approx((5.0 / 25.0 + (times**2).sum() / 2.0**2) * slope**2, rel=1e-6)
+
+
+def test_draws_that_give_no_readings_are_counted():
+    found = wb.identify(Sensors(), sensors_data())
+    assert 0 < found.failed < found.draws == 64  # x' = a x^2 blows up for some
+    assert len(found.information) == found.draws - found.failed
+    assert f"over {len(found.information)} draws" in repr(found)
+
+
 def test_gaps_in_a_design_are_no_readings():
     whole = xr.Dataset({"y": ("time", np.arange(11.0))}, {"time": TIMES})
     gaps = whole.where(whole.time < 2)
@@ -434,10 +476,10 @@ def test_what_cannot_be_planned_is_said(model, design, options, error, words):
 
 
 def test_information_of_an_unknown_noise_is_refused():
-    noise = wb.noise.Normal(sigma=1.0)
-    object.__setattr__(noise, "name", "Cauchy")
+    family = SimpleNamespace(readings="real")
+    noise = SimpleNamespace(name="Cauchy", arguments=(("beta", 1.0),), family=family)
     with pytest.raises(DeclarationError, match="Fisher information is known"):
-        reading_information(noise, np.ones(2), {"sigma": np.ones(1)})
+        reading_information(noise, np.ones(2), {"beta": np.ones(1)})
 
 
 def test_directions_that_are_equally_unseen_are_told_apart():

@@ -25,6 +25,7 @@ UNSEEN = 0.1
 is not seen at all scatters by about 0.07."""
 WEAK = 0.5  # contraction below which they see weakly: the SD shrinks by less than 30 %
 ALONE = 0.9  # share of a parameter's prior variance in unseen directions from which on it is unseen by itself
+SHARED = 0.3  # share from which on it is seen in combination only
 PART = 0.3  # of the largest weight in a direction, from which on a parameter takes part
 MOST = 3000  # subsets of which a collinearity index is made
 
@@ -149,7 +150,7 @@ def verdicts(coordinates: Sequence[Coordinate], contraction: Array, unseen: Arra
         partners = [j for j in np.argsort(-np.abs(unseen[k])) if j != k and np.abs(unseen[k, j]) >= UNSEEN]
         if contraction[k] < UNSEEN or share[k] >= ALONE:
             found.append("not seen")
-        elif share[k] >= UNSEEN and partners and contraction[k] < ALONE:
+        elif share[k] >= SHARED and partners:
             names = [repr(coordinates[j].label) for j in partners]
             found.append(f"only in combination with {', '.join(names[:3])}{' and more' if len(names) > 3 else ''}")
         else:

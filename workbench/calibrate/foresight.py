@@ -65,7 +65,9 @@ class DesignIdentifiability:
         )
 
     def _headline(self) -> str:
-        bad = [f"{n}: {v}" for n, v in self.table["verdict"].items() if v not in ("seen", "weakly seen")]
+        bad = [
+            f"{n}: {v}" for n, v in self.table["verdict"].items() if v not in ("seen", "weakly seen", "not worked out")
+        ]
         words = f"Before data, over {self.draws - self.failed} draws of the priors: "
         return words + ("; ".join(bad) if bad else "the design sees every parameter")
 
@@ -146,13 +148,11 @@ def _informations(frame: Frame, scores: Array, effects: Array) -> list[Array]:
     theta, steps = np.stack([p.theta for p in points]), np.stack([frame.steps(p) for p in points])
     found = []
     for point, (outputs, slopes) in zip(points, sensitivities(frame.problem, theta, steps), strict=True):
-        with np.errstate(all="ignore"):
-            try:
+        if np.isfinite(outputs).all() and np.isfinite(slopes).all():
+            with np.errstate(divide="ignore", invalid="ignore"):
                 made = fisher(frame, point, outputs, slopes)
-            except np.linalg.LinAlgError:  # what is infinite has no inverse
-                continue
-        if np.isfinite(made).all():
-            found.append(made)
+            if np.isfinite(made).all():
+                found.append(made)
     if not found:
         raise SolveError(
             f"{frame.problem.model.name}: got no draw of the priors, of {len(points)}, at which outputs and their "
@@ -185,6 +185,8 @@ def _summarised(frame: Frame, informations: list[Array], draws: int) -> DesignId
         },
         index=[c.label for c in coordinates],
     )
+    for k in frame.untold:
+        table.loc[coordinates[k].label, [*table.columns[:5], "verdict"]] = [*[np.nan] * 5, "not worked out"]
     directions = described(few, Spectrum.of(covariances.mean(axis=0)[block]))
     pairs = _collinear(few, [f[block] for f in informations])
     return DesignIdentifiability(table, directions, pairs, np.stack(informations), draws, draws - len(informations))

@@ -217,23 +217,26 @@ def _power_scaling(calibration: "Calibration", coordinates: Sequence[Coordinate]
     """Return how much each coordinate's posterior moves with the power of all priors, and of the likelihood."""
     import arviz_stats
 
-    values, density = dict[str, Any](), dict[str, Any]()
+    values, prior = dict[str, Any](), np.zeros(1)
     for k, coordinate in enumerate(coordinates):
         draws, law = values_of(calibration, coordinate), coordinate.scores
         values[f"x_{k}"] = (CHAIN, DRAW), draws
-        density[f"prior_{k}"] = (CHAIN, DRAW), law.log_density(draws) if law.proper else np.zeros(draws.shape)
+        prior = prior + (law.log_density(draws) if law.proper else 0.0)
+    densities = calibration.tree["log_likelihood"].to_dataset().data_vars.values()
+    each = [d.sum([dim for dim in d.dims if dim not in (CHAIN, DRAW)]).transpose(CHAIN, DRAW).values for d in densities]
+    lead, likelihood = (CHAIN, DRAW), np.sum(each, axis=0)
     coords = {d: calibration.posterior[d] for d in (CHAIN, DRAW)}
     tree = xr.DataTree.from_dict(
         {
             "posterior": xr.Dataset(values, coords),
-            "log_prior": xr.Dataset(density, coords),
-            "log_likelihood": calibration.tree["log_likelihood"].to_dataset(),
+            "log_prior": xr.Dataset({"total": (lead, np.broadcast_to(prior, likelihood.shape))}, coords),
+            "log_likelihood": xr.Dataset({"total": (lead, likelihood)}, coords),
         }
     )
     with np.errstate(all="ignore"):
         made = [arviz_stats.psense(tree, group=group) for group in ("prior", "likelihood")]
-    prior, likelihood = (np.array([float(m[f"x_{k}"]) for k in range(len(coordinates))]) for m in made)
-    return prior, likelihood
+    by_prior, by_likelihood = (np.array([float(m[f"x_{k}"]) for k in range(len(coordinates))]) for m in made)
+    return by_prior, by_likelihood
 
 
 def _profiles(calibration: "Calibration", coordinates: Sequence[Coordinate], wanted: Any) -> dict[str, Any]:

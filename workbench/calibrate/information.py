@@ -48,7 +48,15 @@ class Point:
 
 
 class Frame:
-    """The coordinates of a problem, and where each acts."""
+    """The coordinates of a problem, and where each acts.
+
+    Attributes
+    ----------
+    effects
+        Columns of the estimated parameters of which units have effects, and coordinates of their between-unit SDs.
+    untold
+        Coordinates of which no information is worked out: SDs between units of arguments of a noise.
+    """
 
     def __init__(self, problem: Problem):
         self.problem = problem
@@ -63,7 +71,9 @@ class Frame:
             (column, self.at[f"{name}_sd", element])
             for column, (name, element) in enumerate(elements)
             if way_of(problem, name) == "partial"
-        ]  # of which estimated parameters units have effects, and the coordinates of their SDs
+        ]
+        noises = {name for name in problem.model.noise_parameters if way_of(problem, name) == "partial"}
+        self.untold = [k for k, c in enumerate(self.coordinates) if c.variable.removesuffix("_sd") in noises]
         self._maps = {c.prior: c.scores for c in self.coordinates}  # one for each prior: laws are slow to make
 
     def draw(self, rng: np.random.Generator, count: int, given: Mapping[str, Any]) -> tuple[Array, Array]:

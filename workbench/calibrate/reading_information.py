@@ -21,12 +21,15 @@ Array = NDArray[np.float64]
 def reading_information(noise: Noise, output: Array, arguments: Mapping[str, Array]) -> Array:
     """Return the information (rows, 1 + arguments, 1 + arguments) of readings around an output (rows,).
 
-    First comes the output, then the arguments in the order of the declaration. DeclarationError for a noise whose
-    information is not known. That of AR1 noise is of its innovations, whose derivatives `whitened` gives; it needs a
-    further argument `gap`, the time since the reading before, infinite where there is none.
+    First comes the output, then the arguments in the order of the declaration; NaN where readings above zero are to
+    scatter around an output that is not. DeclarationError for a noise whose information is not known. That of AR1 noise
+    is of its innovations, whose derivatives `whitened` gives; it needs a further argument `gap`, the time since the
+    reading before, infinite where there is none.
     """
     values = [np.broadcast_to(np.asarray(arguments[key], dtype=np.float64), output.shape) for key, _ in noise.arguments]
     found = np.zeros((output.size, 1 + len(values), 1 + len(values)))
+    if noise.family.readings != "real":
+        output = np.where(output > 0, output, np.nan)
     match noise.name:
         case "Normal":
             found[:, 0, 0], found[:, 1, 1] = values[0] ** -2, 2 * values[0] ** -2
@@ -74,8 +77,10 @@ def _gaussian(name: str, output: Array, values: list[Array]) -> Array:
 
 def _dispersion(mean: Array, alpha: Array) -> Array:
     """Return the information of negative binomial counts about alpha, summed over the counts that matter."""
-    found = np.empty(mean.size)
+    found = np.full(mean.size, np.nan)
     for row, (m, a) in enumerate(zip(mean, alpha, strict=True)):
+        if np.isnan(m):
+            continue
         law = scipy.stats.nbinom(a, a / (a + m))
         top = int(law.isf(1e-12)) + 2
         counts = np.unique(np.linspace(0, top, min(top, 4000) + 1).astype(int))

@@ -20,7 +20,7 @@ from workbench.report.render import unit_text
 from workbench.report.style import BLUE, COLUMN, GREY, INK, ORANGE, PAGE, PALE_BLUE, RED, letter, panels, styled
 
 MOST = 30  # parameters in a figure, the least seen first where there are more
-LOOKS = {"seen": (BLUE, "o"), "weakly seen": (ORANGE, "s"), "not seen": (RED, "X")}
+LOOKS = {"seen": (BLUE, "o"), "weakly seen": (ORANGE, "s"), "not seen": (RED, "X"), "not worked out": (GREY, ".")}
 TOGETHER = (RED, "D")  # of what is seen in combination only
 WIDE = 3.2  # SDs of the prior to each side
 SIGNS = [

@@ -145,17 +145,19 @@ def _posterior(study: Study, problem: Problem, streams: Any) -> tuple[dict[str, 
 
 
 def _quality(drawn: Draws) -> dict[str, float]:
-    """Return the largest R-hat, the smallest effective sample size, and the share of divergent transitions."""
+    """Return the largest R-hat, the smallest effective sample size, the share of divergences, and leapfrog steps."""
     measures = arviz_stats.base.array_stats
     with np.errstate(all="ignore"):
         rhat = measures.rhat(drawn.points, chain_axis=0, draw_axis=1)
         ess = measures.ess(drawn.points, chain_axis=0, draw_axis=1, method="bulk")
     diverging = float(np.mean(drawn.statistics["diverging"])) if "diverging" in drawn.statistics else 0.0
+    steps = int(np.sum(drawn.statistics["n_steps"])) if "n_steps" in drawn.statistics else 0
     # what does not vary gives NaN, which is no agreement
     return {
         "r_hat": round(float(np.nan_to_num(rhat, nan=np.inf).max()), 5),
         "ess": round(float(np.nan_to_num(ess, nan=0.0).min()), 1),
         "diverging": diverging,
+        "steps": steps,
     }
 
 

@@ -34,7 +34,7 @@ runs of ten, with 50 in six."""
 LOST = 0.02  # share of replicates that may end without ranks: the others could still be a biased choice
 UNSETTLED = 0.1  # share whose draws may be too few, or not agree, even when four times as many were taken
 MASSES = (50, 80, 90, 95)
-_NUMBERS = ("r_hat", "ess", "diverging", "longer", "redrawn", "seconds")
+_NUMBERS = ("r_hat", "ess", "diverging", "longer", "steps", "redrawn", "seconds")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class SBC:
         below the truth among 99 far apart, and `below`, likewise among 399; over `replicate` and `reading`:
         `predicted_below`, of the readings that were predicted, among 399. NaN where there is no posterior. Over
         `replicate`: `status`, `r_hat`, `ess`, `diverging` (share of transitions), `longer` (draws taken, as a multiple
-        of those asked for), `redrawn` (truths without possible readings that were drawn before), `seconds`.
+        of those asked for), `steps` (leapfrog steps of the draws), `redrawn` (truths without possible readings that
+        were drawn before), `seconds`.
     """
 
     data: xr.Dataset

@@ -9,13 +9,16 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import xarray as xr
 
 import workbench as wb
 from workbench.base.errors import DataError, DeclarationError, ParameterError
+from workbench.calibrate.bayes import build
 from workbench.calibrate.censoring import gate
 from workbench.calibrate.errors_in_time import Chains, draw_errors
 from workbench.calibrate.posterior import _posterior
+from workbench.calibrate.predict import predictive
 from workbench.calibrate.problem import pose
 from workbench.declare.describe import digest, document, table
 
@@ -369,3 +372,42 @@ def test_errors_are_drawn_on_from_known_ones():
     expected = 0.25 * np.exp(-np.abs(np.subtract.outer(time[:4], time[:4])) / 2.0)
     np.testing.assert_allclose(np.cov(other.T), expected, atol=0.006)
     np.testing.assert_allclose(np.corrcoef(other.T, drawn[:, 2])[-1, :4], 0.0, atol=0.02)
+
+
+class Rods(wb.Ode):
+    """Two rods that cool alike, read by sensors that err for long, each with a bias of its own."""
+
+    time_unit = "h"
+    cells: int = 2
+    x = wb.State("1", start=4.0)
+    k = wb.Parameter("1/h", prior=wb.prior.LogNormal(median=0.3, sigma=0.3))
+    T = wb.Output("1", noise=wb.noise.AR1(SIGMA, 1.5), bias=wb.prior.Normal(0, 1), dims=("cell",))
+
+    def rhs(self, t, x, u, p):
+        return {"x": -p.k * x.x}
+
+    def observe(self, t, x, u, p):
+        return {"T": wb.math.stack([x.x, 2 * x.x])}
+
+
+def test_elements_of_a_vector_err_by_themselves_and_units_as_widely_as_each_does():
+    time = np.array([0.0, 0.5, 2.0])
+    values = np.random.default_rng(0).normal(3.0, 1.0, (2, 3, 2))
+    data = xr.Dataset({"T": (("unit", "time", "cell"), values)}, {"unit": ["a", "b"], "time": time})
+    problem = pose(Rods(), data, pool={"T_sigma": "none"})
+    assert problem.model.theta["T_bias"].dims == ("cell",)
+    made = build(problem)
+    bias, sigma, k = np.array([0.3, -0.6]), np.array([0.4, 0.9]), 0.25
+    given = {"k_log__": np.log(k), "T_bias": bias, "T_sigma_log__": np.log(sigma)}
+    (found,) = made.compile_logp(vars=[made["T"]], sum=False, mode="FAST_COMPILE")(given)
+    assert found.shape == (2, 3, 2)
+    correlation = np.exp(-np.abs(np.subtract.outer(time, time)) / 1.5)
+    for unit in range(2):
+        for cell in range(2):
+            mean = 4 * (cell + 1) * np.exp(-k * time) + bias[cell]
+            law = scipy.stats.multivariate_normal(mean, sigma[unit] ** 2 * correlation)
+            assert found[unit, :, cell].sum() == pytest.approx(law.logpdf(values[unit, :, cell]), rel=1e-6)
+    variables = {"k": np.full((1, 1), k), "T_bias": bias[None, None], "T_sigma": sigma[None, None]}
+    drawn, density = predictive(problem, variables, np.random.default_rng(1))
+    np.testing.assert_allclose(density["T"].ravel(), found.ravel(), rtol=1e-6)
+    assert drawn["T"].shape == (1, 1, 12)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from workbench.calibrate.convergence import convergence
 from workbench.calibrate.modes import apart, table
-from workbench.calibrate.trust import TrustCard, convergence, trust
+from workbench.calibrate.trust import TrustCard, trust
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,7 @@ class Calibration:
     @cached_property
     def trust(self) -> TrustCard:
         """The gates that this posterior had to pass."""
-        return trust(self.posterior, self.tree["sample_stats"].to_dataset())
+        return trust(self)
 
     @property
     def modes(self) -> "pd.DataFrame":
@@ -77,8 +78,7 @@ class Calibration:
         low, high = f"eti{100 * MASS:.0f}_lb", f"eti{100 * MASS:.0f}_ub"
         columns = ["mean", "sd", low, high, "r_hat", "ess_bulk", "ess_tail", "units"]
         table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-        doubts = "; ".join(f"{g.name!r} {g.verdict}" for g in self.trust.gates if g.verdict != "passed")
-        table["verdict"] = f"not to be trusted: {doubts}" if doubts else "ok"
+        table["verdict"] = f"not to be trusted: {self.trust.reason}" if self.trust.doubts else "ok"
         return table
 
     def identify(self, *, profiles: Sequence[str] | bool = False) -> "Identifiability":
@@ -96,6 +96,16 @@ class Calibration:
         from workbench.calibrate.identify import identify_posterior
 
         return identify_posterior(self, profiles)
+
+    def check(self) -> "pd.DataFrame":
+        """Return how the readings lie among their predictions: a row an output (see `workbench.calibrate.fit`).
+
+        Number of readings, coverage of central 50 % and 90 % intervals by leave-one-out predictions, p-values of the
+        shape and of the persistence of their probability integral transforms, and the largest Pareto k.
+        """
+        from workbench.calibrate.fit import check
+
+        return check(self)
 
     def new_unit(self, *, seed: int | None = None) -> xr.Dataset:
         """Return draws of the parameters of a unit not yet seen, over chain and draw.
@@ -143,9 +153,7 @@ class Calibration:
         words = f"Calibration of {attrs.get('model', '?')}: {sizes['chain']} chains of {sizes['draw']} draws"
         if self.trust.passed:
             return words
-        return f"{words}. NOT TO BE TRUSTED YET: " + "; ".join(
-            g.says for g in self.trust.gates if g.verdict != "passed"
-        )
+        return f"{words}. NOT TO BE TRUSTED YET: " + "; ".join(g.says for g in self.trust.doubts)
 
     def __repr__(self) -> str:
         return f"{self._headline()}\n{self.summary().drop(columns='verdict').to_string(float_format='%.4g')}"

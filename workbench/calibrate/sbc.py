@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 from workbench.base.errors import ParameterError, SamplingError
+from workbench.calibrate.convergence import DIVERGING
 from workbench.calibrate.ranks import LEVEL, Uniform, share_interval
-from workbench.calibrate.trust import DIVERGING, Gate
+from workbench.calibrate.trust import Gate
 
 if TYPE_CHECKING:
     import pandas as pd

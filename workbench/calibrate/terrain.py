@@ -22,7 +22,7 @@ VALLEY = 2.0
 cross what is shallower often enough."""
 NEGLIGIBLE = 1e-3
 """Weight below which a mode does not matter: less than half a draw in the 400 independent ones that a reported number
-needs (`workbench.calibrate.trust.ESS`)."""
+needs (`workbench.calibrate.convergence.ESS`)."""
 SETTLED = 0.1  # log density that may be left to climb where a mode is said to be
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # of the way between two points, where valleys are looked for
 STEP = 0.05  # of the differences of gradients, in SDs of the posterior

@@ -1,35 +1,44 @@
-"""The evidence for a posterior: gates with a figure, a threshold, a verdict, and the sentence that says what to do."""
+"""The trust card: gates with a figure, a threshold, a verdict, and the sentence that says what to do."""
 
 import html
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
-import arviz_stats
-import numpy as np
-import xarray as xr
-
-RHAT, ESS = 1.01, 400
-"""Vehtari, Gelman, Simpson, Carpenter & Buerkner, Bayesian Analysis 16 (2021) 667-718, section 4: thresholds of R-hat
-and of the bulk and tail effective sample size for reporting."""
-
-DIVERGING = 1e-3
-"""Share of transitions that may diverge: single ones at the edge of a population's narrow end move no estimate."""
-
-ACCEPTED = 0.02
-"""Share of proposals without a gradient that must be accepted: below it most walkers never move."""
+if TYPE_CHECKING:
+    from workbench.calibrate.calibration import Calibration
 
 Verdict = Literal["passed", "failed", "not run"]
+MARKS = {"passed": "&#10003;", "failed": "&#10007;", "not run": "&#8211;"}
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One check: what was measured, what it had to be, and what that means."""
+    """One check: what was measured, what it had to be, and what that means.
+
+    Attributes
+    ----------
+    name, verdict
+        Which check, and how it ended.
+    figure, threshold
+        What was measured, and where the verdict turns.
+    says
+        What that means, and what to do.
+    wanted
+        Whether a card is incomplete without it; others cost a study of their own, or need a declaration.
+    """
 
     name: str
     verdict: Verdict
     figure: float
     threshold: float
     says: str
+    wanted: bool = True
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the gate failed, or was not run where it could have been."""
+        return self.verdict == "failed" or (self.verdict == "not run" and self.wanted)
 
 
 @dataclass(frozen=True)
@@ -40,119 +49,88 @@ class TrustCard:
 
     @property
     def passed(self) -> bool:
-        """Whether every gate was run and passed."""
-        return all(gate.verdict == "passed" for gate in self.gates)
+        """Whether no gate failed, and every gate that a calibration can run by itself was run."""
+        return not self.doubts
 
     @property
     def failures(self) -> tuple[Gate, ...]:
         """The gates that failed."""
         return tuple(gate for gate in self.gates if gate.verdict == "failed")
 
+    @property
+    def doubts(self) -> tuple[Gate, ...]:
+        """The gates that failed, and those that were not run and should have been."""
+        return tuple(gate for gate in self.gates if gate.doubtful)
+
+    @property
+    def reason(self) -> str:
+        """Why numbers are not to be trusted, in few words; empty where they are."""
+        return "; ".join(f"{gate.name!r} {gate.verdict}" for gate in self.doubts)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON."""
+        """Return plain data."""
         return {"passed": self.passed, "gates": [asdict(gate) for gate in self.gates]}
+
+    def to_json(self) -> str:
+        """Return JSON; a figure that is no number is null."""
+        made = self.to_dict()
+        for gate in made["gates"]:
+            for key in ("figure", "threshold"):
+                gate[key] = gate[key] if abs(gate[key]) < float("inf") else None
+        return json.dumps(made, indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> "TrustCard":
+        """Return the card written by `to_json`."""
+        gates = json.loads(text)["gates"]
+        numbers = ("figure", "threshold")
+        return TrustCard(
+            tuple(Gate(**{k: float("nan") if v is None and k in numbers else v for k, v in g.items()}) for g in gates)
+        )
 
     def __str__(self) -> str:
         return "\n".join(f"{gate.verdict:8s} {gate.name}: {gate.says}" for gate in self.gates)
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{'&#10003;' if g.verdict == 'passed' else '&#10007;'} {g.verdict}</td>"
-            f"<td>{html.escape(g.name)}</td><td>{html.escape(g.says)}</td></tr>"
+            f"<tr><td>{MARKS[g.verdict]} {g.verdict}</td><td>{html.escape(g.name)}</td>"
+            f"<td>{html.escape(g.says)}</td></tr>"
             for g in self.gates
         )
         return f"<table><thead><tr><th>verdict</th><th>gate</th><th></th></tr></thead><tbody>{rows}</tbody></table>"
 
 
-def convergence(posterior: xr.Dataset) -> xr.Dataset:
-    """Return R-hat, bulk and tail effective sample size of every variable, over a dim `statistic`."""
-    with np.errstate(all="ignore"):  # what does not vary, or is no number, gives NaN, and NaN fails
-        measures = [
-            arviz_stats.rhat(posterior),
-            arviz_stats.ess(posterior, method="bulk"),
-            arviz_stats.ess(posterior, method="tail"),
-        ]
-    return xr.concat(measures, xr.IndexVariable("statistic", ["r_hat", "ess_bulk", "ess_tail"]))
+def trust(calibration: "Calibration") -> TrustCard:
+    """Return the card of a calibration.
+
+    Gates that need the declaration are those that were written with the file, where it was opened without its model.
+    """
+    from workbench.calibrate import agreement, convergence, data_quality, fit, identify, modes, sbc
+
+    tree = calibration.tree
+    made = [*convergence.gates(calibration.posterior, tree["sample_stats"].to_dataset()), modes.gate(calibration)]
+    made += [data_quality.gate(calibration), fit.gate(calibration), agreement.gate(calibration)]
+    made += [identify.gate(calibration), _optional(_discrepancy(calibration)), _optional(sbc.gate(calibration))]
+    written = posterior_card(calibration)
+    if calibration.problem is None and written:
+        known = {gate.name: gate for gate in written.gates}
+        made = [known.get(g.name, g) if g.verdict == "not run" else g for g in made]
+    return TrustCard(tuple(made))
 
 
-def trust(posterior: xr.Dataset, statistics: xr.Dataset) -> TrustCard:
-    """Return the card of a posterior: chains that agree, enough draws, no divergences, solves, and a run to its end."""
-    measures = convergence(posterior)
-    return TrustCard(
-        (
-            _rhat(measures, posterior.sizes["chain"]),
-            _ess(measures),
-            *([_divergences(statistics)] if "diverging" in statistics else [_moves(statistics)]),
-            _failed_solves(posterior),
-            _complete(posterior),
-        )
-    )
+def posterior_card(calibration: "Calibration") -> TrustCard | None:
+    """Return the card that was written with a file, None where there is none."""
+    text = calibration.tree["posterior"].attrs.get(WRITTEN, "")
+    return TrustCard.from_json(text) if text else None
 
 
-def _extreme(measures: xr.Dataset, statistics: list[str], worst: Any) -> tuple[str, float]:
-    # of plain arrays, as xarray would pass over a NaN among the units
-    found = {str(n): float(worst(v.sel(statistic=statistics).values)) for n, v in measures.data_vars.items()}
-    finite = {n: v for n, v in found.items() if np.isfinite(v)}
-    if len(finite) < len(found):
-        name = next(n for n in found if n not in finite)
-        return name, float("nan")
-    return max(finite.items(), key=lambda item: item[1] if worst is np.max else -item[1])
+WRITTEN = "trust"  # the attribute of a stored posterior that holds its card
 
 
-def _rhat(measures: xr.Dataset, chains: int) -> Gate:
-    name, value = _extreme(measures, ["r_hat"], np.max)
-    if chains < 2:
-        return Gate(
-            "chains agree", "not run", float("nan"), RHAT, "one chain cannot be compared; run at least 2, better 4"
-        )
-    if value <= RHAT:
-        return Gate("chains agree", "passed", value, RHAT, f"largest R-hat {value:.3f} ({name}), at most {RHAT}")
-    cure = "run longer (tune and draws), and look for several modes or a parameter that the data cannot see"
-    return Gate("chains agree", "failed", value, RHAT, f"R-hat of {name} is {value:.3f}, above {RHAT}: {cure}")
+def _optional(gate: Gate) -> Gate:
+    return replace(gate, wanted=False)
 
 
-def _ess(measures: xr.Dataset) -> Gate:
-    name, value = _extreme(measures, ["ess_bulk", "ess_tail"], np.min)
-    if value >= ESS:
-        return Gate(
-            "enough draws", "passed", value, ESS, f"smallest effective sample size {value:.0f} ({name}), at least {ESS}"
-        )
-    says = f"effective sample size of {name} is {value:.0f}, below {ESS}: its interval is rough; take more draws"
-    return Gate("enough draws", "failed", value, ESS, says)
-
-
-def _divergences(statistics: xr.Dataset) -> Gate:
-    count, size = int(statistics["diverging"].sum()), statistics["diverging"].size
-    share = count / size
-    if share <= DIVERGING:
-        says = f"{count} of {size} transitions diverged, at most {DIVERGING * size:.0f}" if count else "no divergence"
-        return Gate("few divergences", "passed", share, DIVERGING, says)
-    says = (
-        f"{count} of {size} transitions diverged, more than {DIVERGING * size:.0f}: regions of the posterior were not "
-        "reached; tighten priors that leave parameters free, or pool less"
-    )
-    return Gate("few divergences", "failed", share, DIVERGING, says)
-
-
-def _moves(statistics: xr.Dataset) -> Gate:
-    """Of samplers that cannot diverge: whether walkers move at all."""
-    rate = float(statistics["acceptance_rate"].mean())
-    says = f"{100 * rate:.1f} % of the proposals were accepted"
-    if rate >= ACCEPTED:
-        return Gate("walkers move", "passed", rate, ACCEPTED, f"{says}, at least {100 * ACCEPTED:.0f} %")
-    says += f", less than {100 * ACCEPTED:.0f} %: the posterior is narrow or bent; tune longer, or tighten priors"
-    return Gate("walkers move", "failed", rate, ACCEPTED, says)
-
-
-def _failed_solves(posterior: xr.Dataset) -> Gate:
-    failed = int(posterior.attrs.get("failed_evaluations", 0))
-    says = f"{failed} proposals had no finite density (the model could not be solved there) and were rejected"
-    return Gate("solves", "passed", float(failed), float("inf"), says if failed else "every proposal could be solved")
-
-
-def _complete(posterior: xr.Dataset) -> Gate:
-    if not posterior.attrs.get("interrupted", 0):
-        return Gate("sampling complete", "passed", 0.0, 0.0, "all draws asked for were taken")
-    drawn, wanted = posterior.sizes["draw"], int(posterior.attrs.get("draws_asked", 0))
-    says = f"sampling was interrupted after {drawn} of {wanted} draws a chain; run it to its end before reporting"
-    return Gate("sampling complete", "failed", 1.0, 0.0, says)
+def _discrepancy(calibration: "Calibration") -> Gate:
+    says = "none was declared; discrepancy=wb.Discrepancy(...) shows what it would change"
+    return Gate("discrepancy", "not run", float("nan"), float("nan"), says)

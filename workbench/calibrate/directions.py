@@ -142,13 +142,15 @@ def described(coordinates: Sequence[Coordinate], spectrum: Spectrum) -> "pd.Data
 def verdicts(coordinates: Sequence[Coordinate], contraction: Array, unseen: Array) -> list[str]:
     """Return a verdict on each parameter, of its contraction (n,) and the projector (n, n) on unseen directions.
 
-    "seen", "weakly seen", "not seen", or "only in combination with ...".
+    "seen", "weakly seen", "not seen", "only in combination with ...", or "not worked out" where contraction is NaN.
     """
     found = []
     share = np.diag(unseen)
     for k in range(len(coordinates)):
         partners = [j for j in np.argsort(-np.abs(unseen[k])) if j != k and np.abs(unseen[k, j]) >= UNSEEN]
-        if contraction[k] < UNSEEN or share[k] >= ALONE:
+        if np.isnan(contraction[k]):
+            found.append("not worked out")
+        elif contraction[k] < UNSEEN or share[k] >= ALONE:
             found.append("not seen")
         elif share[k] >= SHARED and partners:
             names = [repr(coordinates[j].label) for j in partners]

@@ -169,7 +169,9 @@ def _summarised(frame: Frame, informations: list[Array], draws: int) -> DesignId
     physical = [k for k in range(size) if not coordinates[k].nuisance]
     block, few = np.ix_(physical, physical), [coordinates[k] for k in physical]
     covariances = np.stack([np.linalg.inv(f + np.eye(size)) for f in informations])
-    variance = np.diagonal(covariances, axis1=1, axis2=2)
+    variance = np.diagonal(covariances, axis1=1, axis2=2).copy()
+    variance[:, frame.untold] = np.nan
+    alone = np.mean([1 / (1 + np.diag(f)) for f in informations], axis=0) + 0 * variance[0]
     unseen = np.zeros((size, size))
     unseen[block] = np.mean([Spectrum.of(c[block]).unseen for c in covariances], axis=0)
     low, high = np.quantile(np.sqrt(variance), [0.05, 0.95], axis=0)
@@ -178,15 +180,13 @@ def _summarised(frame: Frame, informations: list[Array], draws: int) -> DesignId
             "sd_ratio": np.sqrt(variance.mean(axis=0)),
             "sd_ratio_low": low,
             "sd_ratio_high": high,
-            "sd_ratio_alone": np.sqrt(np.mean([1 / (1 + np.diag(f)) for f in informations], axis=0)),
+            "sd_ratio_alone": np.sqrt(alone),
             "contraction": 1 - variance.mean(axis=0),
             "units": [c.units for c in coordinates],
             "verdict": verdicts(coordinates, 1 - variance.mean(axis=0), unseen),
         },
         index=[c.label for c in coordinates],
     )
-    for k in frame.untold:
-        table.loc[coordinates[k].label, [*table.columns[:5], "verdict"]] = [*[np.nan] * 5, "not worked out"]
     directions = described(few, Spectrum.of(covariances.mean(axis=0)[block]))
     pairs = _collinear(few, [f[block] for f in informations])
     return DesignIdentifiability(table, directions, pairs, np.stack(informations), draws, draws - len(informations))

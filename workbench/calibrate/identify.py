@@ -83,7 +83,11 @@ def identify_posterior(calibration: "Calibration", profiles: Sequence[str] | boo
     scores = scores_of(calibration, coordinates)
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = np.atleast_2d(np.corrcoef(scores.reshape(-1, len(coordinates)).T))
-    contraction, unseen = _seen(scores, coordinates)
+    covariance = np.atleast_2d(np.cov(scores.reshape(-1, len(coordinates)).T))
+    few = [k for k, c in enumerate(coordinates) if c.scores.proper and not c.nuisance]
+    spectrum, unseen = Spectrum.of(covariance[np.ix_(few, few)]), np.zeros_like(covariance)
+    unseen[np.ix_(few, few)] = spectrum.unseen
+    contraction = 1 - np.diag(covariance)
     prior, likelihood = _power_scaling(calibration, coordinates)
     partners = [_partner(correlation, k) for k in range(len(coordinates))]
     labels = [c.label for c in coordinates]
@@ -107,8 +111,6 @@ def identify_posterior(calibration: "Calibration", profiles: Sequence[str] | boo
         for end, column in zip(profile.interval, profile.columns, strict=True):
             table.loc[label, column] = end
     table = table[[c for c in table if c not in ("units", "verdict")] + ["units", "verdict"]]
-    few = [k for k, c in enumerate(coordinates) if c.scores.proper and not c.nuisance]
-    spectrum = Spectrum.of(np.atleast_2d(np.cov(scores.reshape(-1, len(coordinates)).T))[np.ix_(few, few)])
     directions = described([coordinates[k] for k in few], spectrum)
     ends = np.quantile(scores, [0.5 - MASS / 2, 0.5, 0.5 + MASS / 2], axis=(0, 1)).T
     intervals = pd.DataFrame(ends, labels, ["low", "median", "high"])
@@ -181,16 +183,6 @@ def scores_of(calibration: "Calibration", coordinates: Sequence[Coordinate]) -> 
         values, law = values_of(calibration, coordinate), laws[coordinate.prior]
         columns.append(law.scores(values) if law.proper else np.full(values.shape, np.nan))
     return np.stack(columns, axis=-1)
-
-
-def _seen(scores: Array, coordinates: Sequence[Coordinate]) -> tuple[Array, Array]:
-    """Return the contraction (n,) of each coordinate, and the projector (n, n) on what is not seen of parameters."""
-    size = len(coordinates)
-    covariance = np.atleast_2d(np.cov(scores.reshape(-1, size).T))
-    few = [k for k, c in enumerate(coordinates) if c.scores.proper and not c.nuisance]
-    unseen = np.zeros((size, size))
-    unseen[np.ix_(few, few)] = Spectrum.of(covariance[np.ix_(few, few)]).unseen
-    return 1 - np.diag(covariance), unseen
 
 
 def _held_out(scores: Array) -> float:

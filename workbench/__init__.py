@@ -18,11 +18,12 @@ from typing import Any
 
 _HOMES = {
     "workbench.base": ("errors", "units"),
-    "workbench.declare": ("math", "noise", "prior"),
+    "workbench.declare": ("kernel", "math", "noise", "prior"),
     "workbench.declare.compose": ("compose",),
     "workbench.declare.ode": ("Map", "Ode"),
     "workbench.declare.static": ("Static",),
     "workbench.declare.simulator": ("Simulator",),
+    "workbench.declare.discrepancy": ("Discrepancy",),
     "workbench.declare.quantity": ("Event", "Input", "Output", "Parameter", "State"),
     "workbench.simulate.run": ("simulate",),
     "workbench.calibrate.posterior": ("calibrate", "to_pymc"),
@@ -37,7 +38,7 @@ _HOMES = {
     "workbench.report.parameters": ("check_parameters",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = {"errors", "units", "math", "noise", "prior", "report"}
+_MODULES = {"errors", "units", "kernel", "math", "noise", "prior", "report"}
 
 __all__ = [*_HOME, "__version__"]  # noqa: PLE0604
 

@@ -7,7 +7,8 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from workbench.base.schema import UNIT
-from workbench.calibrate import graphs
+from workbench.calibrate import graphs, integrated
+from workbench.calibrate.discrepancy import scale_variable, with_discrepancy
 from workbench.calibrate.pooling import variable
 from workbench.calibrate.problem import Problem
 from workbench.declare.prior import Prior
@@ -100,6 +101,12 @@ def _observe(problem: Problem, name: str, outputs: Any) -> None:
     }
     place, own = problem.model.output_layout.places[name], problem.model.output_layout.shapes[name]
     centre = outputs[:, place].ravel() if own else outputs[:, place.start]
+    if term := problem.terms.get(name):
+        scale = scale_variable(term)
+        if integrated.integrable(sensor):
+            integrated.observe(name, term, sensor, centre, arguments, scale)
+            return
+        centre = with_discrepancy(term, centre, scale)
     if _sample_dim(problem, name):
         sensor.observe(name, centre, arguments, shape=(sensor.rows.size,), dims=f"{name}_sample")
         return

@@ -16,6 +16,9 @@ from pytensor.graph.replace import vectorize_graph
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
 from workbench.base.errors import SamplingError
+from workbench.calibrate.discrepancy import at_data
+from workbench.calibrate.integrated import integrable
+from workbench.calibrate.integrated import log_density as integrated_density
 from workbench.calibrate.predict import derived, noise_arguments, theta_of
 from workbench.calibrate.problem import Problem
 from workbench.calibrate.space import Space, space_of
@@ -111,7 +114,11 @@ class Blind:
             for name in problem.measured:
                 sensor = problem.sensor(name)
                 arguments = noise_arguments(problem.model, name, variables, sensor.unit)
-                centre = sensor.centre(outputs[:, :, layout.places[name]].reshape(len(points), -1))
+                values = outputs[:, :, layout.places[name]].reshape(len(points), -1)
+                if name in problem.terms and integrable(sensor):
+                    total += integrated_density(problem, name, variables, values)
+                    continue
+                centre = sensor.centre(at_data(problem, name, variables, values))
                 total += sensor.log_density(centre, arguments).sum(axis=1)
         total[[member for member, _ in failed]] = -np.inf
         return np.where(np.isnan(total), -np.inf, total)

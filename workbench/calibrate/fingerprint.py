@@ -6,6 +6,7 @@ import json
 import numpy as np
 
 from workbench.calibrate.problem import Problem
+from workbench.calibrate.terms import encoded
 from workbench.declare.describe import digest
 
 
@@ -17,6 +18,8 @@ def fingerprint(problem: Problem) -> str:
     observations, schedule = problem.observations, problem.schedule
     made = hashlib.sha256()
     made.update(json.dumps([digest(problem.model), sorted((n, repr(w)) for n, w in problem.pool.items())]).encode())
+    if problem.terms:
+        made.update(encoded(problem).encode())
     made.update(json.dumps([str(unit) for unit in problem.units or ()]).encode())
     last = observations.time[problem.rows[:-1]]
     for name in sorted(problem.measured):

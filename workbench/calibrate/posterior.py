@@ -14,6 +14,7 @@ from workbench.calibrate import censoring, modes, naming
 from workbench.calibrate.bayes import build
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.density import Density, compile_density
+from workbench.calibrate.integrated import drawn_back
 from workbench.calibrate.pooling import attributes_of
 from workbench.calibrate.predict import derived, labelled, labelled_density, predictive
 from workbench.calibrate.problem import Problem, pose
@@ -21,6 +22,7 @@ from workbench.calibrate.progress import Progress
 from workbench.calibrate.sample import FEWEST, Draws, sample
 from workbench.calibrate.space import Space, space_of
 from workbench.calibrate.start import Start, find_start
+from workbench.calibrate.terms import encoded
 from workbench.declare.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def to_pymc(model: Any, data: Any, *, inputs: Any = None, pool: Any = None, disc
         Mapping from parameters to "complete" (one value for all units, the default), "none" (one for each) or
         "partial" (one for each, from a population: `<name>_pop` is its median, `<name>_sd` the SD between units).
     discrepancy
-        Not available yet: None.
+        What the model gets wrong, as unknown functions: a `wb.Discrepancy`, or several, each of another output.
 
     Raises
     ------
@@ -140,9 +142,7 @@ def draw_posterior(
 
 
 def _pose(model: Any, data: Any, inputs: Any, pool: Any, discrepancy: Any) -> Problem:
-    if discrepancy is not None:
-        raise ParameterError(f"got discrepancy={discrepancy!r}; expected None, as this version models no discrepancy")
-    return pose(model, data, inputs=inputs, pool=pool)
+    return pose(model, data, inputs=inputs, pool=pool, discrepancy=discrepancy)
 
 
 def check_counts(**counts: tuple[Any, int]) -> None:
@@ -158,7 +158,7 @@ def _about_start(start: Start) -> dict[str, Any]:
 
 def _tree(problem: Problem, space: Space, drawn: Draws, *, rng: np.random.Generator) -> xr.DataTree:
     """Return the groups that ArviZ knows, with units."""
-    variables = derived(problem, space.constrain(drawn.points))
+    variables = drawn_back(problem, derived(problem, space.constrain(drawn.points)), rng)
     readings, log_densities = predictive(problem, variables, rng)
     posterior = _posterior(problem, variables)
     posterior.attrs["interrupted"] = int(drawn.interrupted)
@@ -182,8 +182,12 @@ def _posterior(problem: Problem, variables: Mapping[str, Array]) -> xr.Dataset:
     coords: dict[str, Any] = {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
     data = {n: (("chain", "draw", *problem.dims_of(n)), v, attributes.get(n, {})) for n, v in variables.items()}
     labels = {UNIT: list(problem.units or ()), **model.labels}
+    for term in problem.terms.values():
+        attributes, labels = attributes | term.attributes, labels | term.dim
     coords |= {dim: labels[dim] for dims, _, _ in data.values() for dim in dims[2:]}
     attrs = {"model": model.name, "time_unit": model.time_unit, "pool": json.dumps(dict(problem.pool))}
+    if problem.terms:
+        attrs["discrepancy"] = encoded(problem)
     if said := censoring.notes(problem):
         attrs["warnings"] = json.dumps(said)
     return xr.Dataset(data, coords, attrs)

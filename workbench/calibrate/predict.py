@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from workbench.base.schema import UNIT
+from workbench.calibrate.discrepancy import at_data
 from workbench.calibrate.pooling import scale_of
 from workbench.calibrate.problem import Problem
 from workbench.declare.model import Model
@@ -80,7 +81,7 @@ def predictive(problem: Problem, variables: Mapping[str, Array], rng: np.random.
     drawn, density = {}, {}
     for name in problem.measured:
         sensor = problem.sensor(name)
-        centre = sensor.centre(outputs_of(problem, name, solutions))
+        centre = sensor.centre(at_data(problem, name, variables, outputs_of(problem, name, solutions)))
         arguments = noise_arguments(problem.model, name, variables, sensor.unit)
         drawn[name] = sensor.draw(centre, arguments, rng).reshape(*lead, -1)
         density[name] = sensor.log_density(centre, arguments).reshape(*lead, -1)

@@ -1,7 +1,7 @@
 """A calibration problem: a model, what was measured, what acted on it, and which parameters units share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from workbench.base.errors import DataError, DeclarationError, ParameterError, unknown
 from workbench.base.schema import UNIT
+from workbench.calibrate.discrepancy import Term
 from workbench.calibrate.sensor import Sensor, check_readings
+from workbench.calibrate.terms import terms_of
 from workbench.declare.model import Model, as_model
 from workbench.declare.quantity import Parameter
 from workbench.simulate.kernel import count_stiff, method_of
@@ -39,6 +41,8 @@ class Problem:
         of noise that are not the same for all.
     inputs
         The inputs as they were given, for forecasts that go on from them.
+    terms
+        Discrepancies by the output they are added to.
     """
 
     model: Model
@@ -46,6 +50,7 @@ class Problem:
     schedule: Schedule
     pool: Mapping[str, str]
     inputs: Mapping[str, Any]
+    terms: Mapping[str, Term] = field(default_factory=dict)
 
     @property
     def units(self) -> tuple[Any, ...] | None:
@@ -99,7 +104,7 @@ class Problem:
                 return own if way == "complete" else (UNIT, *own)
             if way == "partial" and name in (f"{parameter}_pop", f"{parameter}_sd"):
                 return own
-        return ()
+        return next((tuple(term.dim) for term in self.terms.values() if name == term.weights), ())
 
     @cached_property
     def typical(self) -> NDArray[np.float64]:
@@ -132,7 +137,7 @@ def _typical(quantity: Parameter, mass: float) -> Any:
         return 1.0 if quantity.value is None else np.ravel(quantity.value)
 
 
-def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None) -> Problem:
+def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None, discrepancy: Any = None) -> Problem:
     """Return the problem of calibrating `model` to `data`.
 
     Raises
@@ -140,7 +145,7 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None) -> Prob
     DataError, UnitError
         If data or inputs cannot be used as they are.
     ParameterError
-        If `pool` names what is not estimated, or says what is no way of pooling.
+        If `pool` names what is not estimated, or says what is no way of pooling; if a discrepancy cannot be made.
     """
     model = as_model(model)
     noisy = {name: output.noise for name, output in model.outputs.items() if output.noise is not None}
@@ -159,7 +164,7 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None) -> Prob
     schedule = build_schedule(model, inputs, units=observations.units, begin=begin, end=end, clock=observations.clock)
     made = Problem(model, observations, schedule, pools, dict(inputs or {}))
     check_readings(made)
-    return made
+    return replace(made, terms=terms_of(made, discrepancy))
 
 
 def _pools(model: Model, pool: Any, units: tuple[Any, ...] | None) -> dict[str, str]:

@@ -184,6 +184,8 @@ def draw_free(problem: Problem, rng: np.random.Generator, size: int, *, narrow: 
             drawn[name] = draw_prior(quantity.prior, rng, (size, count, *shape))
         else:
             drawn |= _draw_population(name, quantity.prior, rng, shape=(size, count, *shape), narrow=narrow)
+    for term in problem.terms.values():
+        drawn |= term.draw(rng, size)
     return drawn
 
 

@@ -22,6 +22,7 @@ from workbench.base.schema import SAMPLE, TIME, UNIT
 from workbench.base.treefile import PREFIX, read, write
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.problem import Problem, pose
+from workbench.calibrate.terms import decoded
 from workbench.declare.describe import differences, digest, document
 from workbench.declare.model import Model, as_model
 from workbench.simulate.series import Series, read_inputs
@@ -156,8 +157,9 @@ def _check_whole(calibration: Calibration, groups: Mapping[str, xr.Dataset], pro
 
 
 def _posed(model: Model, groups: Mapping[str, xr.Dataset], inputs: Mapping[str, Any]) -> Problem:
-    pool = json.loads(groups["/posterior"].attrs["pool"])
-    return pose(model, groups["/observed_data"], inputs=inputs, pool=pool)
+    attrs = groups["/posterior"].attrs
+    discrepancy = decoded(attrs.get("discrepancy"))
+    return pose(model, groups["/observed_data"], inputs=inputs, pool=json.loads(attrs["pool"]), discrepancy=discrepancy)
 
 
 def _plain_inputs(problem: Problem) -> dict[str, xr.Dataset]:

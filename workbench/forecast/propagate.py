@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from workbench.base.clock import check_times
 from workbench.base.errors import DataError
 from workbench.calibrate.calibration import Calibration
+from workbench.calibrate.discrepancy import elsewhere
 from workbench.calibrate.problem import Problem
 from workbench.forecast.readings import read, solve_on
 from workbench.simulate.members import gather
 from workbench.simulate.results import as_dataset, attributes, refuse_failures
-from workbench.simulate.scenario import build_schedule
+from workbench.simulate.scenario import Schedule, build_schedule
 from workbench.sync.observations import spans
 
 
@@ -30,7 +31,8 @@ def forecast(
 
     Each draw is solved from the start of the data on, so times inside the data give the fit, and other inputs give what
     would have happened. An increment counts from the time before; at the first time, from the last reading before it.
-    Errors that last (`wb.noise.AR1`) go on from the last reading of each unit.
+    Errors that last (`wb.noise.AR1`) go on from the last reading of each unit. A discrepancy is in its output, and
+    beside it as `<output>_discrepancy`; away from the data its SD grows to that of its prior.
 
     Parameters
     ----------
@@ -55,7 +57,8 @@ def forecast(
     Raises
     ------
     DataError
-        If times or inputs cannot be used as they are, or the calibration was opened without its model.
+        If times or inputs cannot be used as they are, or the calibration was opened without its model; if they lie
+        beyond the span that a discrepancy was made for.
     SolveError
         If no draw could be solved.
     """
@@ -93,7 +96,24 @@ def _carry_on(
     of_chains = {n: c for n, c in calibration.posterior.coords.items() if c.dims == ("chain",)}
     dataset = dataset.assign_coords(of_chains)  # the modes that chains are in
     dataset.attrs |= attributes(model, theta, made) | ({"failed_members": failed} if failed else {})
+    dataset = _corrected(problem, calibration.posterior, dataset, schedule, numbers)
     return read(problem, calibration.posterior, dataset, numbers, seed) if noise else dataset
+
+
+def _corrected(
+    problem: Problem, posterior: xr.Dataset, dataset: xr.Dataset, schedule: Schedule, times: NDArray[np.float64]
+) -> xr.Dataset:
+    """Return the dataset with discrepancies in the outputs, and beside them as `<output>_discrepancy`."""
+    for name, term in problem.terms.items():
+        values = dataset[name]
+        delta = elsewhere(problem, name, {str(n): v.values for n, v in posterior.data_vars.items()}, schedule, times)
+        delta = delta.reshape(values.shape)
+        attrs = {"units": term.unit, "long_name": f"discrepancy of {term.output.long_name or name}"}
+        dataset = dataset.assign(
+            {name: values.copy(data=term.added(values.values, delta)), term.name: values.copy(data=delta)}
+        )
+        dataset[term.name].attrs = attrs
+    return dataset
 
 
 def _refuse_early(first: float, starts: NDArray[np.float64], problem: Problem) -> None:

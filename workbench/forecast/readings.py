@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from workbench.calibrate.discrepancy import at_data
 from workbench.calibrate.errors_in_time import Chains, draw_errors
 from workbench.calibrate.likelihood import draw_readings
 from workbench.calibrate.predict import noise_arguments, outputs_of, solve_data
@@ -94,7 +95,8 @@ def _errors(
         sensor = problem.sensor(name)
         ends = sensor.chains.ends
         rows = sensor.rows[ends]
-        centre = sensor.centre(outputs_of(problem, name, solve_data(problem, variables)))[:, rows]
+        values = outputs_of(problem, name, solve_data(problem, variables))
+        centre = sensor.centre(at_data(problem, name, variables, values))[:, rows]
         keys, times = np.concatenate([keys, sensor.key[rows]]), np.concatenate([times, sensor.time[rows]])
         known = np.concatenate([known, sensor.readings[ends] - centre], axis=1)
     width = int(np.prod(problem.model.output_layout.shapes[name]))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from calibrations import PRIORS, REFERENCE, Sensors, density_of, sensors_data
+from calibrations import DRIFT, PRIORS, REFERENCE, Level, Sensors, density_of, sensors_data
 
 import workbench as wb
 from workbench.base.errors import DeclarationError, SamplingError
@@ -141,3 +141,26 @@ def test_a_name_does_not_make_a_population():
     assert not find_start(problem, compile_density(build(problem)), np.random.default_rng(1)).population
     pooled, _, density = density_of("levels")
     assert find_start(pooled, density, np.random.default_rng(1)).population
+
+
+def test_a_large_space_is_climbed_without_its_curvature():
+    """Three hundred starts of lines, each with a normal posterior of its own: mode and number of evaluations."""
+    rng, count = np.random.default_rng(0), 300
+    table = [(f"u{k}", float(t), k % 7 + DRIFT * t + 2 * rng.normal()) for k in range(count) for t in range(3)]
+    data = pd.DataFrame(table, columns=["unit", "time", "y"])
+    problem = pose(Level(), data, pool={"x_start": "none"})
+    density, asked = compile_density(build(problem)), []
+
+    class Counted:
+        space = density.space
+
+        def evaluate(self, point):
+            asked.append(1)
+            return density.evaluate(point)
+
+    start = find_start(problem, Counted(), np.random.default_rng(1))
+    order = list(problem.units)
+    residual = (data["y"] - DRIFT * data["time"]).groupby(data["unit"]).sum()[order].to_numpy()
+    np.testing.assert_allclose(start.top, (residual / 4 + 5 / 100) / (3 / 4 + 1 / 100), atol=1e-3)  # prior N(5, 10)
+    assert len(start.modes) == 1
+    assert len(asked) < 1500

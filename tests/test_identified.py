@@ -10,7 +10,7 @@ import scipy.stats
 import xarray as xr
 from blackboxes import Growth
 from calibrations import levels, lynx_hare, lynx_hare_log_density
-from test_identify import SLOPE, TIMES, Blind, Line
+from test_identify import SLOPE, TIMES, Blind, Line, Wide
 
 import workbench as wb
 from workbench.base.errors import ParameterError
@@ -186,6 +186,16 @@ def test_a_bias_that_is_there_to_be_averaged_over_fails_nothing():
     table = made.identify().table
     assert table["verdict"].to_dict() == {"a": "seen", "y_bias": "not seen"}
     assert table["partner"]["a"] == "y_bias"
+
+
+def test_a_flat_prior_has_no_contraction_and_no_say():
+    data = xr.Dataset({"y": ("time", [1.0, 2.0, 1.5])}, {"time": [0.0, 1.0, 2.0]})
+    made = wb.calibrate(Wide(), data, draws=200, tune=200, seed=1, progress=False)
+    assert gate(made).verdict == "not run"
+    (row,) = made.identify().table.to_dict("records")
+    assert np.isnan(row["contraction"])
+    assert row["prior_sensitivity"] == 0.0
+    assert row["verdict"] == "seen"
 
 
 def test_without_its_model_the_gate_is_not_run():

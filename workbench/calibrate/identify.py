@@ -226,8 +226,12 @@ def _power_scaling(calibration: "Calibration", coordinates: Sequence[Coordinate]
         }
     )
     with np.errstate(all="ignore"):
-        made = [arviz_stats.psense(tree, group=group) for group in ("prior", "likelihood")]
-    by_prior, by_likelihood = (np.array([float(m[f"x_{k}"]) for k in range(len(coordinates))]) for m in made)
+        by_prior, by_likelihood = (
+            arviz_stats.psense(tree, group=group)[list(values)].to_array().values
+            if np.ptp(tree[f"log_{group}"]["total"].values) > 0
+            else np.zeros(len(values))  # a power of what is the same everywhere moves nothing
+            for group in ("prior", "likelihood")
+        )
     return by_prior, by_likelihood
 
 

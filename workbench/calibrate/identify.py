@@ -228,9 +228,9 @@ def _power_scaling(calibration: "Calibration", coordinates: Sequence[Coordinate]
     with np.errstate(all="ignore"):
         by_prior, by_likelihood = (
             arviz_stats.psense(tree, group=group)[list(values)].to_array().values
-            if np.ptp(tree[f"log_{group}"]["total"].values) > 0
+            if np.ptp(total) > 0
             else np.zeros(len(values))  # a power of what is the same everywhere moves nothing
-            for group in ("prior", "likelihood")
+            for group, total in (("prior", prior), ("likelihood", likelihood))
         )
     return by_prior, by_likelihood
 

@@ -5,11 +5,15 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
+from calibrations import lynx_hare
 
 from workbench.calibrate.calibration import Calibration
-from workbench.calibrate.trust import ESS, RHAT, convergence, trust
+from workbench.calibrate.convergence import ESS, RHAT, convergence, gates
+from workbench.calibrate.trust import Gate, TrustCard
 
 GATES = ["chains agree", "enough draws", "few divergences", "solves", "sampling complete"]
+OTHERS = ["mode agreement", "data quality", "predictive fit", "prior agreement", "identifiability"]
+STUDIES = ["discrepancy", "simulation-based calibration"]
 
 
 def made(draws: np.ndarray, *, divergences: int = 0, **attrs) -> Calibration:
@@ -55,8 +59,8 @@ FAULTS = {
 def test_a_fault_shows_wherever_the_result_does(fault):
     calibration, names = FAULTS[fault]
     card = calibration.trust
-    assert [gate.name for gate in card.gates] == GATES
-    doubted = {gate.name for gate in card.gates if gate.verdict != "passed"}
+    assert [gate.name for gate in card.gates] == GATES + OTHERS + STUDIES
+    doubted = {gate.name for gate in card.gates[:5] if gate.verdict != "passed"}
     assert names <= doubted
     if fault not in ("apart", "sticky", "stuck", "one chain apart"):
         assert doubted == names
@@ -67,7 +71,7 @@ def test_a_fault_shows_wherever_the_result_does(fault):
         assert verdicts.str.contains(name).all()
     shown = [repr(calibration), calibration._repr_html_()]
     assert all("NOT TO BE TRUSTED" in text for text in shown)
-    for gate in card.gates:
+    for gate in card.gates[:5]:
         if gate.verdict != "passed":
             assert gate.says in repr(calibration)
             assert f"{gate.verdict:8s} {gate.name}: {gate.says}" in str(card)
@@ -76,13 +80,37 @@ def test_a_fault_shows_wherever_the_result_does(fault):
 
 
 def test_a_good_posterior_passes():
-    calibration = made(mixed())
-    assert calibration.trust.passed
+    calibration = lynx_hare()
+    card = calibration.trust
+    assert card.passed, card
     assert set(calibration.summary()["verdict"]) == {"ok"}
     assert "TRUSTED" not in repr(calibration) + calibration._repr_html_()
-    assert "&#10007;" not in calibration.trust._repr_html_()
-    assert calibration.trust.failures == ()
-    assert json.loads(json.dumps(calibration.trust.to_dict()))["passed"] is True
+    assert "&#10007;" not in card._repr_html_()
+    assert card.failures == ()
+    assert {gate.name for gate in card.gates if gate.verdict == "not run"} == set(STUDIES)
+    assert json.loads(card.to_json())["passed"] is True
+
+
+def test_no_gate_passes_by_not_being_run():
+    bare = made(mixed())
+    assert all(gate.verdict == "passed" for gate in bare.trust.gates[:5])
+    assert {gate.verdict for gate in bare.trust.gates[5:]} == {"not run"}
+    assert not bare.trust.passed
+    assert [gate.name for gate in bare.trust.doubts] == OTHERS
+    assert "'predictive fit' not run" in bare.summary()["verdict"].iloc[0]
+
+
+def test_a_card_goes_through_json_and_is_escaped():
+    nan = float("nan")
+    card = TrustCard(
+        (Gate("a", "failed", 2.0, 1.0, "x < y & z"), Gate("b", "not run", nan, nan, "run it", wanted=False))
+    )
+    back = TrustCard.from_json(card.to_json())
+    assert back.gates[0] == card.gates[0]
+    assert (back.gates[1].verdict, back.gates[1].wanted, back.passed) == ("not run", False, False)
+    assert np.isnan(back.gates[1].figure)
+    assert "x &lt; y &amp; z" in card._repr_html_()
+    assert card.reason == "'a' failed"
 
 
 def test_figures_stand_beside_their_thresholds():
@@ -94,7 +122,7 @@ def test_figures_stand_beside_their_thresholds():
     assert "of 5000 draws" in str(FAULTS["interrupted"][0].trust)
     assert "5 of 4000 transitions diverged, more than 4" in str(FAULTS["divergences"][0].trust)
     rare = made(mixed(), divergences=4)
-    assert rare.trust.passed
+    assert rare.trust.gates[2].verdict == "passed"
     assert "4 of 4000 transitions diverged, at most 4" in str(rare.trust)
     assert "7 proposals" in str(made(mixed(), failed_evaluations=7).trust)
 
@@ -105,8 +133,8 @@ def test_figures_stand_beside_their_thresholds():
 def test_the_worst_of_a_vector_counts(wrong):
     posterior = xr.Dataset({"k": (("chain", "draw", "unit"), np.stack([mixed(), wrong, mixed()], axis=-1))})
     statistics = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((4, 1000), dtype=bool))})
-    assert trust(posterior, statistics).gates[0].verdict == "failed"
-    assert trust(posterior.isel(unit=[0, 2]), statistics).passed
+    assert gates(posterior, statistics)[0].verdict == "failed"
+    assert all(gate.verdict == "passed" for gate in gates(posterior.isel(unit=[0, 2]), statistics))
     assert not convergence(posterior)["k"].sel(statistic="r_hat").isel(unit=1) <= 1.5
 
 

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.calibrate.coordinates import Coordinate, coordinates_of
 from workbench.calibrate.identify import scores_of
@@ -51,8 +50,8 @@ def gate(calibration: "Calibration") -> Gate:
 
 def _piled(calibration: "Calibration", one: Coordinate) -> str:
     """Return where draws pile up against a finite end of a prior other than zero, which physics may have put there."""
-    values = calibration.posterior[one.variable].values
-    draws: NDArray[np.float64] = values[(..., *one.place)].ravel()
+    variable = calibration.posterior[one.variable]
+    draws = variable.isel(dict(zip(variable.dims[2:], one.place, strict=True))).values.ravel()
     for end in one.prior.support:
         if not np.isfinite(end) or end == 0.0:
             continue

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from workbench.calibrate.calibration import Calibration
 
 Verdict = Literal["passed", "failed", "not run"]
-MARKS = {"passed": "&#10003;", "failed": "&#10007;", "not run": "&#8211;"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,11 @@ class Gate:
     threshold: float
     says: str
     wanted: bool = True
+
+    @property
+    def mark(self) -> str:
+        """A sign for the verdict, in HTML: a tick, a cross, or a dash for what is a study of its own."""
+        return "&#10003;" if self.verdict == "passed" else "&#10007;" if self.doubtful else "&#8211;"
 
     @property
     def doubtful(self) -> bool:
@@ -82,19 +86,17 @@ class TrustCard:
     @staticmethod
     def from_json(text: str) -> "TrustCard":
         """Return the card written by `to_json`."""
-        gates = json.loads(text)["gates"]
-        numbers = ("figure", "threshold")
-        return TrustCard(
-            tuple(Gate(**{k: float("nan") if v is None and k in numbers else v for k, v in g.items()}) for g in gates)
-        )
+        gates: list[dict[str, Any]] = json.loads(text)["gates"]
+        for gate in gates:
+            gate.update({k: float("nan") for k in ("figure", "threshold") if gate[k] is None})
+        return TrustCard(tuple(Gate(**gate) for gate in gates))
 
     def __str__(self) -> str:
         return "\n".join(f"{gate.verdict:8s} {gate.name}: {gate.says}" for gate in self.gates)
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{MARKS[g.verdict]} {g.verdict}</td><td>{html.escape(g.name)}</td>"
-            f"<td>{html.escape(g.says)}</td></tr>"
+            f"<tr><td>{g.mark} {g.verdict}</td><td>{html.escape(g.name)}</td><td>{html.escape(g.says)}</td></tr>"
             for g in self.gates
         )
         return f"<table><thead><tr><th>verdict</th><th>gate</th><th></th></tr></thead><tbody>{rows}</tbody></table>"

@@ -58,8 +58,7 @@ class Fitted:
     @cached_property
     def weights(self) -> tuple[Array, Array]:
         """(N, S) log weights of the posterior without each reading, and (N,) their Pareto k."""
-        made = array_stats.psislw(-self.log_density.T)
-        return np.asarray(made[0]), np.asarray(made[1])
+        return _smoothed(-self.log_density.T)
 
     @cached_property
     def pit(self) -> Array:
@@ -92,6 +91,18 @@ class Fitted:
             return 0.0, 1.0
         rho = float((scores[pairs] * scores[pairs + 1]).mean() / (scores**2).mean())
         return rho, float(ndtr(-rho * np.sqrt(pairs.size)))
+
+
+def _smoothed(log_ratios: Array) -> tuple[Array, Array]:
+    """Return Pareto-smoothed log weights (N, S) and k (N,); as they are, with k = 0, where a tail does not vary."""
+    try:
+        weights, k = array_stats.psislw(log_ratios)
+    except ValueError:  # ArviZ fits no tail of equal values, and then none at all
+        if len(log_ratios) == 1:
+            return log_ratios, np.zeros(1)
+        each = [_smoothed(one[None]) for one in log_ratios]
+        return np.concatenate([w for w, _ in each]), np.concatenate([k for _, k in each])
+    return np.asarray(weights), np.asarray(k)
 
 
 def fitted(calibration: "Calibration") -> list[Fitted]:

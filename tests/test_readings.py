@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+import pymc as pm
 import pytest
 import scipy.stats
 import xarray as xr
@@ -411,3 +412,9 @@ def test_elements_of_a_vector_err_by_themselves_and_units_as_widely_as_each_does
     drawn, density = predictive(problem, variables, np.random.default_rng(1))
     np.testing.assert_allclose(density["T"].ravel(), found.ravel(), rtol=1e-6)
     assert drawn["T"].shape == (1, 1, 12)
+    again = pm.draw(
+        pm.do(made, {"k": k, "T_bias": bias, "T_sigma": sigma})["T"], 4000, random_seed=2, mode="FAST_COMPILE"
+    )
+    error = again - 4 * np.exp(-k * time)[:, None] * np.array([1, 2]) - bias
+    np.testing.assert_allclose(np.corrcoef(error[:, 1, :, 0].T), correlation, atol=0.06)
+    np.testing.assert_allclose(error.std(axis=(0, 2, 3)), sigma, rtol=0.05)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from workbench.calibrate.tails import functions_for
@@ -53,15 +55,42 @@ class Chains:
         return np.setdiff1d(np.arange(self.rank.size), self.previous[self.rank > 0])
 
 
-def conditional(
-    readings: Array, centre: Any, arguments: Mapping[str, Any], chains: Chains
-) -> tuple[Any, dict[str, Any]]:
+def variable(
+    name: str, centre: Any, arguments: Mapping[str, Any], chains: Chains, *, shape: tuple[int, ...], **keywords: Any
+) -> Any:
+    """Return the PyMC variable of readings whose errors last; its density is pointwise, given the readings before.
+
+    `shape` is that of the n readings, one chain's values in order of time among the others; `keywords` hold `observed`
+    and dims.
+    """
+
+    def logp(value: Any, centre: Any, sigma: Any, time_constant: Any) -> Any:
+        given = {"sigma": _flat(sigma), "time_constant": _flat(time_constant)}
+        mean, spread = conditional(value.ravel(), centre.ravel(), given, chains)
+        return pm.logp(pm.Normal.dist(mean, **spread), value.ravel()).reshape(value.shape)
+
+    def random(centre: Any, sigma: Any, time_constant: Any, rng: Any = None, size: Any = None) -> Any:
+        centre, *values = (
+            np.broadcast_to(part, size).reshape(-1, chains.rank.size) for part in (centre, sigma, time_constant)
+        )
+        given, unknown = dict(zip(("sigma", "time_constant"), values, strict=True)), np.full(centre.shape, np.nan)
+        return (centre + draw_errors(given, chains, rng, known=unknown)).reshape(size)
+
+    values = (pt.as_tensor(arguments[key]).astype("float64") for key in ("sigma", "time_constant"))
+    return pm.CustomDist(name, centre, *values, logp=logp, random=random, shape=shape, **keywords)
+
+
+def _flat(argument: Any) -> Any:
+    return argument.ravel() if argument.ndim else argument
+
+
+def conditional(readings: Any, centre: Any, arguments: Mapping[str, Any], chains: Chains) -> tuple[Any, dict[str, Any]]:
     """Return the mean and the SD (as `sigma`) of each reading (..., n) given those before it.
 
     Parameters
     ----------
     readings
-        (n,) in the output's unit.
+        (n,) in the output's unit, an array or a PyTensor variable.
     centre
         (..., n) the outputs, an array or a PyTensor variable.
     arguments

@@ -27,7 +27,6 @@ def likelihood(
     With limits it is a `CustomDist` whose density at a limit is the probability of a reading there or beyond.
     """
     given = {key: pt.as_tensor(value, dtype="float64") for key, value in arguments.items()}
-    reached = _reached(limits, keywords.get("observed"))
     if limits == NO_LIMITS:
         make, values = _of_pymc(noise, output, given)
         return make(name, **values, **keywords)
@@ -35,7 +34,7 @@ def likelihood(
     def logp(value: Any, centre: Any, *rest: Any) -> Any:
         own = dict(zip(given, rest, strict=True))
         make, values = _of_pymc(noise, centre, own)
-        return _limited(noise, value, centre, own, limits=reached, inside=pm.logp(make.dist(**values), value))
+        return _limited(noise, value, centre, own, limits=limits, inside=pm.logp(make.dist(**values), value))
 
     def random(centre: Any, *rest: Any, rng: Any = None, size: Any = None) -> Any:
         drawn = draw_readings(noise, np.broadcast_to(centre, size), dict(zip(given, rest, strict=True)), rng, limits)
@@ -43,17 +42,6 @@ def likelihood(
 
     kind = "int64" if noise.family.readings == "count" else "float64"
     return pm.CustomDist(name, output, *given.values(), logp=logp, random=random, dtype=kind, **keywords)
-
-
-def _reached(limits: Bounds, readings: Array | None) -> Bounds:
-    """Return the limits at which there are readings: what is beyond the others takes no time to compile."""
-    low, high = limits
-    if readings is None:
-        return limits
-    return (
-        low if low is not None and (readings <= low).any() else None,
-        high if high is not None and (readings >= high).any() else None,
-    )
 
 
 def _of_pymc(noise: Noise, output: Any, arguments: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

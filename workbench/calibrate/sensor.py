@@ -89,12 +89,6 @@ class Sensor:
         """Which readings follow each other."""
         return errors_in_time.Chains.of(self.key[self.rows], self.time[self.rows])
 
-    def _given(self, centre: Any, arguments: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-        """Return centre (..., n) and arguments of each reading, given those before where they hang together."""
-        if not self.noise.family.joint:
-            return centre, arguments
-        return errors_in_time.conditional(self.readings, centre, arguments, self.chains)
-
     def observe(self, name: str, outputs: Any, arguments: Mapping[str, Any], **keywords: Any) -> Any:
         """Return the PyMC variable of the readings, for outputs (places,); `keywords` are dims and shape.
 
@@ -103,13 +97,15 @@ class Sensor:
         centre, kind = self.centre(outputs), self.noise.family.readings
         centre = centre if self.rows.size == self.unit.size else centre[self.rows]
         arguments = {k: _by_unit(v, self.unit[self.rows]) for k, v in arguments.items()}
-        centre, arguments = self._given(centre, arguments)
         shape = keywords["shape"]
         readings = self.readings.astype(np.int64) if kind == "count" else self.readings
         if len(shape) > 1:
             centre, readings = centre.reshape(shape), readings.reshape(shape)
             arguments = {k: v.reshape(shape) if getattr(v, "ndim", 0) else v for k, v in arguments.items()}
-        keywords |= {"observed": readings, "limits": self.output.limits}
+        keywords["observed"] = readings
+        if self.noise.family.joint:
+            return errors_in_time.variable(name, centre, arguments, self.chains, **keywords)
+        keywords["limits"] = self.output.limits
         return likelihood(name, self.noise, centre, arguments, **keywords)
 
     def draw(self, centre: Array, arguments: Mapping[str, Array], rng: np.random.Generator) -> Array:
@@ -125,8 +121,10 @@ class Sensor:
         Centres (members, places); arguments (members, 1 or places) or numbers.
         """
         own: Mapping[str, Any] = {k: v[:, self.rows] if v.ndim and v.shape[1] > 1 else v for k, v in arguments.items()}
-        given, own = self._given(centre[:, self.rows], own)
-        return log_density(self.noise, self.readings, given, own, self.output.limits)
+        centre = centre[:, self.rows]
+        if self.noise.family.joint:
+            centre, own = errors_in_time.conditional(self.readings, centre, own, self.chains)
+        return log_density(self.noise, self.readings, centre, own, self.output.limits)
 
 
 def _by_unit(argument: Any, unit: Index) -> Any:

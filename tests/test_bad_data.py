@@ -240,7 +240,7 @@ def test_inputs(mistake):
         ({"chains": True}, r"got chains=True; expected a whole number of at least 1"),
         ({"seed": -1}, r"got seed=-1; expected a whole number of at least 0"),
         ({"seed": 1.5}, r"got seed=1.5; expected a whole number"),
-        ({"discrepancy": True}, r"got discrepancy=True; expected None, as this version models no discrepancy"),
+        ({"discrepancy": True}, r"got discrepancy=True; expected wb.Discrepancy\(output\)"),
         (
             {"pool": {"x_start": "none"}},
             r"pool\['x_start'\]: got 'none' for data of one unit; expected data with a `unit`",
@@ -257,7 +257,7 @@ def test_settings(keywords, words):
 
 
 def test_discrepancy_is_refused_by_to_pymc_too():
-    with pytest.raises(ParameterError, match=r"got discrepancy='gp'; expected None"):
+    with pytest.raises(ParameterError, match=r"got discrepancy='gp'; expected wb.Discrepancy"):
         wb.to_pymc(Level(), level_data(), discrepancy="gp")
 
 

@@ -59,6 +59,19 @@ class Calibration:
         """The gates that this posterior had to pass."""
         return trust(self)
 
+    @cached_property
+    def without_discrepancy(self) -> "Calibration":
+        """The same calibration without its discrepancies, run when first asked for; ParameterError without any."""
+        from workbench.calibrate.confounding import without
+
+        return without(self)
+
+    def discrepancy(self) -> "pd.DataFrame":
+        """Return parameters and predictive scores with and without the discrepancy, side by side."""
+        from workbench.calibrate.confounding import side_by_side
+
+        return side_by_side(self)
+
     @property
     def modes(self) -> "pd.DataFrame":
         """A row a mode, the weightiest first: chains, log density, weight, and means with their units."""
@@ -173,6 +186,8 @@ def _rows(posterior: xr.Dataset) -> dict[str, list[Any]]:
     measures = convergence(posterior)
     rows = {}
     for name, draws in posterior.data_vars.items():
+        if draws.attrs.get("role") == "basis":  # standardised coefficients of a discrepancy, which say nothing alone
+            continue
         stacked = draws.stack(sample=("chain", "draw")).transpose(..., "sample")
         for place in np.ndindex(stacked.shape[:-1]):
             labels = [str(stacked.coords[d].values[i]) for d, i in zip(stacked.dims[:-1], place, strict=True)]

@@ -112,6 +112,11 @@ class Term:
         """Return an output with the function in it; arrays or PyTensor variables, with `exp` to match."""
         return centre * exp(delta) if self.relative else centre + delta
 
+    @property
+    def conditions(self) -> list[tuple[str, float]]:
+        """Where the function is known to be zero or flat."""
+        return [(key, value) for key in ("zero_at", "flat_at") for value in getattr(self.declared, key)]
+
     @cached_property
     def anchors(self) -> Array:
         """(conditions, functions) what must be zero of the basis: values at `zero_at`, slopes at `flat_at`."""

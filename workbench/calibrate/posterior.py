@@ -43,8 +43,8 @@ def to_pymc(model: Any, data: Any, *, inputs: Any = None, pool: Any = None, disc
     inputs
         Mapping from an input's name to its series (see `workbench.simulate.scenario`).
     pool
-        Mapping from parameters to "complete" (one value for all units, the default), "none" (one for each) or
-        "partial" (one for each, from a population: `<name>_pop` is its median, `<name>_sd` the SD between units).
+        Mapping from parameters, or arguments of noise such as `<output>_sigma`, to "complete" (one value for all
+        units, the default), "none" (one for each) or "partial" (one for each, from a population: `<name>_pop` is its median, `<name>_sd` the SD between units).
     discrepancy
         What the model gets wrong, as unknown functions: a `wb.Discrepancy`, or several, each of another output.
 
@@ -101,17 +101,28 @@ def calibrate(
     """
     check_counts(draws=(draws, FEWEST), chains=(chains, 1), tune=(tune, 0), seed=(0 if seed is None else seed, 0))
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-    steps = Progress(progress)
     problem = _pose(model, data, inputs, pool, discrepancy)
+    return sample_problem(
+        problem, {"chains": chains, "draws": draws, "tune": tune}, seed=seed, steps=Progress(progress)
+    )
+
+
+def sample_problem(problem: Problem, sizes: dict[str, int], *, seed: int, steps: Progress) -> Calibration:
+    """Return the posterior of a problem; `sizes` holds chains, draws and tune."""
     by_way = _by_gradient
     if isinstance(problem.model, Simulator):
         from workbench.calibrate.populations import by_walkers as by_way
     streams = np.random.SeedSequence(seed).spawn(3)
-    sizes = {"chains": chains, "draws": draws, "tune": tune}
     made, drawn, about = by_way(problem, steps, sizes, streams)
     with steps.phase("predicting_time", "predicting the data"):
         tree = _tree(problem, space_of(made), drawn, rng=np.random.default_rng(streams[2]))
-    tree["posterior"].attrs |= {"seed": seed, "draws_asked": draws, "tune": tune, **about, **steps.seconds}
+    tree["posterior"].attrs |= {
+        "seed": seed,
+        "draws_asked": sizes["draws"],
+        "tune": sizes["tune"],
+        **about,
+        **steps.seconds,
+    }
     tree["posterior"] = xr.DataTree(modes.named(tree["posterior"].to_dataset()))
     return Calibration(tree, made, problem)
 

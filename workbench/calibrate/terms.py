@@ -1,7 +1,7 @@
 """From declared discrepancies and a problem to functions with a basis, priors and coordinates."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +29,7 @@ def terms_of(problem: "Problem", given: Any) -> dict[str, Term]:
     problem
         The problem without them.
     given
-        A `Discrepancy`, a sequence of them, a mapping from outputs to them, or None.
+        A `Discrepancy`, a list of them, a mapping from outputs to them, or None.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def terms_of(problem: "Problem", given: Any) -> dict[str, Term]:
     """
     if given is None:
         return {}
-    listed = given.values() if isinstance(given, Mapping) else given if isinstance(given, Sequence) else [given]
+    listed = given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else [given]
     made: dict[str, Term] = {}
     for one in listed:
         if not isinstance(one, Discrepancy):

@@ -107,12 +107,12 @@ def trust(calibration: "Calibration") -> TrustCard:
 
     Gates that need the declaration are those that were written with the file, where it was opened without its model.
     """
-    from workbench.calibrate import agreement, convergence, data_quality, fit, identify, modes, sbc
+    from workbench.calibrate import agreement, confounding, convergence, data_quality, fit, identify, modes, sbc
 
     tree = calibration.tree
     made = [*convergence.gates(calibration.posterior, tree["sample_stats"].to_dataset()), modes.gate(calibration)]
     made += [data_quality.gate(calibration), fit.gate(calibration), agreement.gate(calibration)]
-    made += [identify.gate(calibration), _optional(_discrepancy(calibration)), _optional(sbc.gate(calibration))]
+    made += [identify.gate(calibration), _optional(confounding.gate(calibration)), _optional(sbc.gate(calibration))]
     written = posterior_card(calibration)
     if calibration.problem is None and written:
         known = {gate.name: gate for gate in written.gates}
@@ -131,8 +131,3 @@ WRITTEN = "trust"  # the attribute of a stored posterior that holds its card
 
 def _optional(gate: Gate) -> Gate:
     return replace(gate, wanted=False)
-
-
-def _discrepancy(calibration: "Calibration") -> Gate:
-    says = "none was declared; discrepancy=wb.Discrepancy(...) shows what it would change"
-    return Gate("discrepancy", "not run", float("nan"), float("nan"), says)

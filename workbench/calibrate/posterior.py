@@ -44,7 +44,8 @@ def to_pymc(model: Any, data: Any, *, inputs: Any = None, pool: Any = None, disc
         Mapping from an input's name to its series (see `workbench.simulate.scenario`).
     pool
         Mapping from parameters, or arguments of noise such as `<output>_sigma`, to "complete" (one value for all
-        units, the default), "none" (one for each) or "partial" (one for each, from a population: `<name>_pop` is its median, `<name>_sd` the SD between units).
+        units, the default), "none" (one for each) or "partial" (one for each, from a population: `<name>_pop` is its
+        median, `<name>_sd` the SD between units).
     discrepancy
         What the model gets wrong, as unknown functions: a `wb.Discrepancy`, or several, each of another output.
 

@@ -11,7 +11,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import cloudpickle
@@ -27,7 +27,7 @@ _READY = b"ready\n"
 _ONE = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def work_off(study: Study, design: Any, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
+def work_off(study: Study, design: Any, numbers: Sequence[int]) -> Generator[dict[str, Any]]:
     """Yield the records of replicates, in the order in which they are made.
 
     A black box has processes of its own for its evaluations, so its replicates are made here, one after the other.

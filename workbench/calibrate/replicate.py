@@ -172,16 +172,21 @@ def _places(problem: Problem, truth: Truth, variables: Mapping[str, Array], stre
         if name.endswith("_offset") and name.removesuffix("_offset") in some:
             continue
         for label, place in elements(problem, name, some[name].shape[2:]):
-            column = some[name][(0, slice(None), *place)]
+            column = some[name][0][(slice(None), *place)]
             below = _below(column, float(truth.variables[name][(0, 0, *place)]), ties)
             counts[label], ranks[label] = int(below.sum()), int(below[3::4].sum())
     with np.errstate(all="ignore"):
         readings, densities = predictive(problem, some, rng)
         _, true_densities = predictive(problem, truth.variables, rng)
-    total, true = (sum(d.sum(axis=-1).ravel() for d in each.values()) for each in (densities, true_densities))
+    total, true = (
+        np.sum([d.sum(axis=-1).ravel() for d in each.values()], axis=0) for each in (densities, true_densities)
+    )
     below = _below(total, float(true[0]), ties)
     ranks[LOG_LIKELIHOOD], counts[LOG_LIKELIHOOD] = int(below[3::4].sum()), int(below.sum())
     for name, rows in problem.measured.items():
+        noise = problem.model.outputs[name].noise
+        if noise is None or noise.family.in_time:  # what errors that last say of the next is for `wb.forecast`
+            continue
         for row in np.setdiff1d(np.arange(truth.readings[name].size), rows):
             column = readings[name][0, :, row]
             if np.ptp(column) == 0.0:  # a start that is known, say
@@ -198,7 +203,7 @@ def _below(draws: Array, truth: float, ties: np.random.Generator) -> NDArray[np.
 def elements(problem: Problem, name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield the label of each scalar of a variable, as a summary names it, and its place."""
     known = {UNIT: list(problem.units or ()), **problem.model.labels}
-    labels = [known[dim] for dim in problem.dims_of(name)]
+    labels: list[Any] = [known[dim] for dim in problem.dims_of(name)]
     for place in np.ndindex(shape):
         words = ", ".join(str(each[i]) for each, i in zip(labels, place, strict=True))
         yield (f"{name}[{words}]" if words else name), place

@@ -219,7 +219,7 @@ def _judge(result: SBC) -> Gate:
     elif result.unsettled > UNSETTLED * made:
         says = f"in {result.unsettled} of {made} replicates chains did not settle: take more draws, or tighten priors"
     else:
-        share = result.coverage().loc[("parameters", 90), "share"]
+        share = float(result.coverage()["share"].to_dict()["parameters", 90])
         words = f"ranks of {len(result.p_values)} quantities are uniform over {made} simulated data sets"
         says = f"{words}, 90 % intervals cover the truth in {100 * share:.1f} %"
         return Gate(NAME, "passed", p, threshold, says)
@@ -231,7 +231,7 @@ def gate(calibration: "Calibration") -> Gate:
     if GROUP not in calibration.tree.children:
         says = "not run; make sbc = wb.sbc(model, data, n=300), then calibration = calibration.with_sbc(sbc)"
         return Gate(NAME, "not run", float("nan"), 1 - LEVEL, says)
-    return SBC(calibration.tree[GROUP].to_dataset(inherit=False)).gate
+    return SBC(calibration.tree.children[GROUP].to_dataset(inherit=False)).gate
 
 
 def with_sbc(calibration: "Calibration", result: SBC) -> "Calibration":

@@ -18,7 +18,7 @@ import pytest
 
 from workbench.base import share
 from workbench.base.errors import DataError, ParameterError, WorkbenchError
-from workbench.report import record
+from workbench.report import quote, record
 from workbench.report.html import ReportError, outside
 from workbench.report.notebook import Run, RunError, run_notebook
 from workbench.report.sweep import sweep
@@ -252,19 +252,19 @@ def test_records_refuse_what_would_make_the_text_wrong(live: Path) -> None:
     import numpy as np
     import xarray as xr
 
-    assert str(record.number("cl", np.float64(2.789), unit="L/h")) == "2.79 L/h"
-    assert str(record.number("T", xr.DataArray(20.0, attrs={"units": "degC"}), fmt=".1f")) == "20.0 °C"
-    assert record.number("far", math.inf).text == "∞"
+    assert str(quote.number("cl", np.float64(2.789), unit="L/h")) == "2.79 L/h"
+    assert str(quote.number("T", xr.DataArray(20.0, attrs={"units": "degC"}), fmt=".1f")) == "20.0 °C"
+    assert quote.number("far", math.inf).text == "∞"
     assert load(live / "numbers.json")["far"]["value"] is None
     with pytest.raises(WorkbenchError, match=r"'cl': got 3\.00, recorded before as 2\.79"):
-        record.number("cl", 3.0, unit="L/h")
+        quote.number("cl", 3.0, unit="L/h")
     for wrong in ("3", None, True, np.zeros(2)):
         with pytest.raises(WorkbenchError, match="expected one number"):
-            record.number("wrong", wrong)
+            quote.number("wrong", wrong)
     with pytest.raises(WorkbenchError, match=r"unknown field 'cle'.*did you mean 'cl'"):
-        record.say("It is {cle}.", cl=1)
+        quote.say("It is {cle}.", cl=1)
     with pytest.raises(WorkbenchError, match="'v', which the text does not quote"):
-        record.say("It is {k}.", k=1, v=2)
+        quote.say("It is {k}.", k=1, v=2)
     with pytest.raises(DataError, match="does not exist"):
         record.used(live / "absent.csv")
     with pytest.raises(WorkbenchError, match="expected a matplotlib figure"):
@@ -278,7 +278,7 @@ def test_records_work_without_a_run(capsys: pytest.CaptureFixture[str], monkeypa
 
     monkeypatch.delenv(record.RUN, raising=False)
     record.record.cache_clear()
-    record.say("Twice {x} is {y:.1f} in {{braces}}.", x=record.number("x", 1.5, unit="kg"), y=3)
+    quote.say("Twice {x} is {y:.1f} in {{braces}}.", x=quote.number("x", 1.5, unit="kg"), y=3)
     record.table(pd.DataFrame({"name": ["a", "bb"], "value": [1.23456, None]}), "rows", "Rows.")
     record.table(pd.DataFrame({"value": [1]}), "rows", "Rows again.")
     said = capsys.readouterr().out

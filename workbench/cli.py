@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,11 @@ from workbench.base.errors import ParameterError, WorkbenchError
 from workbench.base.share import notebook as find
 from workbench.base.share import notebooks
 
+if TYPE_CHECKING:
+    from workbench.report.notebook import Run
+
 DEMO = "patient_pharmacokinetics"
+DOUBTED = 3  # the exit status of a run whose report strikes numbers through
 
 
 class _Refused(click.ClickException):
@@ -53,7 +57,11 @@ def main() -> None:
 @click.option("-o", "--output", metavar="FOLDER", help="The run folder (default: runs/NAME).")
 @click.option("--code", is_flag=True, help="Put the code into the report, folded.")
 def run(name: str, texts: Sequence[str], file: str | None, output: str | None, code: bool) -> None:
-    """Run the notebook NAME (or the path of one) and write its run folder."""
+    """Run the notebook NAME (or the path of one) and write its run folder.
+
+    Exit status: 0 when the report is written; 2 when it is not (a mistake, or a cell that failed); 3 when it is
+    written, and strikes numbers through that failed the trust card of their calibration.
+    """
     from workbench.report.notebook import run_notebook
     from workbench.report.parameters import read_texts
 
@@ -64,8 +72,7 @@ def run(name: str, texts: Sequence[str], file: str | None, output: str | None, c
         if not equals or not key.strip():
             raise ParameterError(f"got -p {key!r}; expected -p key=value")
     given |= read_texts(path, {key.strip(): value for key, _, value in pairs})
-    done = run_notebook(path, given, output=output or Path("runs") / path.stem, code=code)
-    click.echo(done.report)
+    _end(run_notebook(path, given, output=output or Path("runs") / path.stem, code=code))
 
 
 @main.command("list")
@@ -91,7 +98,10 @@ def list_notebooks(names: Sequence[str]) -> None:
 @main.command("demo")
 @click.option("-o", "--output", metavar="FOLDER", default="runs/demo", show_default=True, help="The run folder.")
 def demo(output: str) -> None:
-    """Calibrate the population pharmacokinetics of theophylline and compare with the published values."""
+    """Calibrate the population pharmacokinetics of theophylline and compare with the published values.
+
+    Exit status as of `workbench run`.
+    """
     from workbench.report.notebook import run_notebook
 
     done = run_notebook(DEMO, output=output)
@@ -99,7 +109,17 @@ def demo(output: str) -> None:
         rows = list(csv.DictReader(file))
     columns = [name for name in ("parameter", "unit", "ours", "published") if rows and name in rows[0]] or list(rows[0])
     click.echo(f"\n{_aligned([tuple(columns), *(tuple(row[name] for name in columns) for row in rows)])}\n")
+    _end(done)
+
+
+def _end(done: "Run") -> None:
+    """Print where the report is; end with a status of its own where it holds numbers not to be trusted."""
     click.echo(done.report)
+    if done.doubts:
+        why = "; ".join(dict.fromkeys(done.doubts.values()))
+        count = len(done.doubts)
+        click.echo(f"workbench: {count} of its numbers and tables are not to be trusted: {why}", err=True)
+        raise SystemExit(DOUBTED)
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Reports: what a notebook says (numbers, figures, tables), and how it is run and printed."""
 
-from workbench.report.record import figure, number, say, table, used
+from workbench.report.quote import number, say, through
+from workbench.report.record import figure, table, used
 
-__all__ = ["figure", "number", "say", "table", "used"]
+__all__ = ["figure", "number", "say", "table", "through", "used"]

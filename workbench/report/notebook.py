@@ -18,7 +18,7 @@ from workbench.report.files import read_json, write_json
 from workbench.report.html import check, to_html
 from workbench.report.parameters import validate
 from workbench.report.progress import Progress
-from workbench.report.provenance import now, provenance, recorded
+from workbench.report.provenance import doubts, now, provenance, recorded
 from workbench.report.record import RUN
 
 START_TIMEOUT = 180  # s; a loaded machine starts a kernel slowly
@@ -32,7 +32,8 @@ class RunError(WorkbenchError):
 class Run:
     """A finished run: its folder, the files in it, and the seconds it took.
 
-    Figures are in `figures/` (PDF, SVG) and tables in `tables/` (CSV, LaTeX).
+    Figures are in `figures/` (PDF, SVG) and tables in `tables/` (CSV, LaTeX). `doubts` holds, by the name of each
+    number and table that the report strikes through, the gates of its trust card that do not hold.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Run:
     numbers: Path
     provenance: Path
     elapsed: float
+    doubts: Mapping[str, str]
 
 
 def run_notebook(
@@ -71,7 +73,7 @@ def run_notebook(
     Returns
     -------
     Run
-        Paths of the executed notebook, report, numbers and provenance; seconds it took.
+        Paths of the executed notebook, report, numbers and provenance; seconds it took; numbers not to be trusted.
 
     Raises
     ------
@@ -92,17 +94,20 @@ def run_notebook(
     part = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
     part.mkdir(parents=True)
     try:
-        elapsed = _produce(path, values, given=list(parameters or {}), part=part, code=code, progress=progress)
+        past = _produce(path, values, given=list(parameters or {}), part=part, code=code, progress=progress)
     except BaseException as error:
         _settle(part, folder, error)
         raise
     _settle(part, folder, None)
     files = {name.partition(".")[0]: folder / name for name in ("notebook.ipynb", "report.html", "numbers.json")}
-    return Run(folder=folder, provenance=folder / "provenance.json", elapsed=elapsed, **files)
+    about = {"elapsed": past["elapsed"], "doubts": past["doubts"]}
+    return Run(folder=folder, provenance=folder / "provenance.json", **about, **files)
 
 
-def _produce(path: Path, values: dict[str, Any], *, given: list[str], part: Path, code: bool, progress: bool) -> float:
-    """Run the notebook, write all files into the folder `part`, and return the seconds it took."""
+def _produce(
+    path: Path, values: dict[str, Any], *, given: list[str], part: Path, code: bool, progress: bool
+) -> dict[str, Any]:
+    """Run the notebook, write all files into the folder `part`, and return its provenance."""
     past = provenance(path, values)
     begun = time.monotonic()
 
@@ -112,6 +117,7 @@ def _produce(path: Path, values: dict[str, Any], *, given: list[str], part: Path
             status["status"] = "interrupted"
         times = {"end": now(), "elapsed": round(time.monotonic() - begun, 2)}
         past.update({**times, **status, **recorded(part, past)})
+        past["doubts"] = doubts(part, past)
         write_json(part / "provenance.json", past)
 
     try:
@@ -121,7 +127,7 @@ def _produce(path: Path, values: dict[str, Any], *, given: list[str], part: Path
     except BaseException as error:
         close(error)
         raise
-    return past["elapsed"]
+    return past
 
 
 def _refuse_strangers(folder: Path, name: str) -> None:

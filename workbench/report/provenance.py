@@ -60,7 +60,13 @@ def recorded(folder: Path, past: Mapping[str, Any]) -> dict[str, Any]:
     (folder / RECORD).unlink(missing_ok=True)
     if not (folder / NUMBERS).exists():
         write_json(folder / NUMBERS, {})
-    return {kind: {**past.get(kind, {}), **entries.get(kind, {})} for kind in ("figures", "tables", "data")}
+    return {kind: {**past.get(kind, {}), **entries.get(kind, {})} for kind in ("figures", "tables", "data", "trust")}
+
+
+def doubts(folder: Path, past: Mapping[str, Any]) -> dict[str, str]:
+    """Return why numbers and tables of a run are not to be trusted, by name; nothing where all are."""
+    entries = {**past.get("tables", {}), **read_json(folder / NUMBERS)}
+    return {name: entry["doubt"] for name, entry in entries.items() if "doubt" in entry}
 
 
 def now() -> str:

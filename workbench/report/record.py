@@ -1,23 +1,20 @@
-"""What a notebook leaves beside its text: numbers it quotes, figures, tables, and the data files it read.
+"""What a notebook leaves beside its text: figures, tables, the data files it read, and the numbers that it quotes.
 
 In a run by `wb.run_notebook` they go into the run folder; in a live notebook they are only shown.
 """
 
 import base64
-import math
 import os
 import re
-import string
 import sys
-from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from workbench.base.errors import DataError, WorkbenchError, unknown
+from workbench.base.errors import DataError, WorkbenchError
 from workbench.report.files import checksum, data_name, write_json
-from workbench.report.render import Grid, number_text, unit_text
+from workbench.report.render import DOUBT, Grid
 
 RUN = "WORKBENCH_RUN"
 RECORD = "record.json"
@@ -30,7 +27,7 @@ class Record:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self.numbers: dict[str, dict[str, Any]] = {}
-        self.entries: dict[str, dict[str, Any]] = {"figures": {}, "tables": {}, "data": {}}
+        self.entries: dict[str, dict[str, Any]] = {"figures": {}, "tables": {}, "data": {}, "trust": {}}
 
     def number_of(self, kind: str, name: str, caption: str) -> int:
         """Return the running number of a figure or table, the same one when its cell is run again."""
@@ -66,87 +63,6 @@ def record() -> Record:
     return Record(Path(folder) if folder else None)
 
 
-@dataclass(frozen=True)
-class Number:
-    """A recorded number; in text it prints itself with its unit."""
-
-    name: str
-    value: float | int | None
-    text: str
-    unit: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.text}{'' if self.unit in ('', '%', '°') else ' '}{self.unit}"
-
-    __repr__ = _repr_markdown_ = __str__
-
-
-def number(name: str, value: Any, *, unit: str | None = None, fmt: str | None = None) -> Number:
-    """Record a number that the text quotes, and return it for printing.
-
-    Parameters
-    ----------
-    name
-        Its key in `numbers.json`.
-    value
-        A number, or anything of size one (a 0-d array; `attrs["units"]` then gives the unit).
-    unit
-        Its unit as pint writes it; None or "1" for a pure number.
-    fmt
-        A format such as ".2f"; three significant digits unless given.
-
-    Raises
-    ------
-    WorkbenchError
-        If the value is not one number, or, in a run, the name was used for another value.
-    """
-    given = value
-    unit = getattr(value, "attrs", {}).get("units") if unit is None else unit
-    value = value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise WorkbenchError(f"number {name!r}: got {type(given).__name__} {given!r:.60}; expected one number")
-    text = re.sub("^-", "−", format(value, fmt)) if fmt and math.isfinite(value) else number_text(value)
-    finite = value if math.isfinite(value) else None
-    entry = {"value": finite, "unit": unit or "1", "text": text}
-    kept = record()
-    if kept.folder and kept.numbers.get(name, entry)["value"] != finite:
-        raise WorkbenchError(
-            f"number {name!r}: got {text}, recorded before as {kept.numbers[name]['text']}; name it anew"
-        )
-    kept.numbers[name] = entry
-    kept.keep()
-    return Number(name, finite, text, unit_text(unit))
-
-
-def say(text: str, /, **values: Any) -> None:
-    """Show Markdown text whose numbers are recorded: `say("Clearance is {cl:.2f} L/h.", cl=clearance)`.
-
-    Parameters
-    ----------
-    text
-        Markdown with `{name}` or `{name:format}` fields; a brace of a formula is written twice.
-    values
-        Numbers (recorded under their keyword), results of `number`, or words.
-
-    Raises
-    ------
-    WorkbenchError
-        If the text has a field that is not given, or a value that it does not quote.
-    """
-    pieces = [piece[:3] for piece in string.Formatter().parse(text)]
-    fields = {name for _, name, _ in pieces if name is not None}
-    for name in sorted(fields - values.keys()):
-        raise WorkbenchError(unknown("field", name, values, "say"))
-    for name in sorted(values.keys() - fields):
-        raise WorkbenchError(f"say: got {name!r}, which the text does not quote; expected {{{name}}} in it")
-    shown = ""
-    for words, field, spec in pieces:
-        value = "" if field is None else values[field]
-        plain = isinstance(value, Number | str)
-        shown += words + str(value if plain else number(str(field), value, fmt=spec or None))
-    _show({"text/markdown": shown, "text/plain": shown})
-
-
 def figure(fig: Any, name: str, caption: str) -> None:
     """Save a figure as PDF and SVG (in a run) and show it with its numbered caption.
 
@@ -180,11 +96,11 @@ def figure(fig: Any, name: str, caption: str) -> None:
         pyplot.close(fig if isinstance(fig, pyplot.Figure) else "all")  # else the notebook shows it once more
     # The PNG is what readers of an untrusted notebook see; the report takes the SVG.
     images = {"image/svg+xml": bytes_of["svg"].decode(), "image/png": base64.b64encode(bytes_of["png"]).decode()}
-    _show(
+    show(
         {**images, "text/plain": f"[figure {place}]"},
         {"kind": "figure", "name": name, "number": place, "caption": caption},
     )
-    _show(_caption(f"Figure {place}", caption), {"kind": "caption"})
+    show(_caption(f"Figure {place}", caption), {"kind": "caption"})
 
 
 def table(frame: Any, name: str, caption: str, *, digits: int = 3) -> None:
@@ -200,18 +116,26 @@ def table(frame: Any, name: str, caption: str, *, digits: int = 3) -> None:
         Plain text; `$...$` is maths.
     digits
         Significant digits shown.
+
+    Where its `attrs` hold a doubt (`workbench.report.through` and `workbench.report.tables.summary` put it there), its
+    figures are struck through, and the caption and a column of the CSV say why.
     """
     if not hasattr(frame, "to_csv") or not hasattr(frame, "columns"):
         raise WorkbenchError(f"table {name!r}: got {type(frame).__name__}; expected a pandas DataFrame")
     kept = record()
     place = kept.number_of("tables", name, caption)
-    grid = Grid(frame, digits)
+    grid, doubt = Grid(frame, digits), frame.attrs.get(DOUBT)
+    if doubt:
+        caption = f"{caption} Struck through: not to be trusted ({doubt.reason})."
+        kept.entries["tables"][name] |= {"caption": caption, "doubt": doubt.reason}
+        kept.keep()
     if path := kept.file("tables", f"{name}.csv"):
-        frame.to_csv(path, index=grid.has_index, encoding="utf-8")
+        values = frame.assign(verdict=f"not to be trusted: {doubt.reason}") if doubt else frame
+        values.to_csv(path, index=grid.has_index, encoding="utf-8")
         path.with_suffix(".tex").write_text(grid.latex(name, caption), encoding="utf-8")
-    _show(_caption(f"Table {place}", caption), {"kind": "caption"})
+    show(_caption(f"Table {place}", caption), {"kind": "caption"})
     bundle = {"text/html": grid.html(), "text/plain": grid.plain()}
-    _show(bundle, {"kind": "table", "name": name, "number": place, "caption": caption})
+    show(bundle, {"kind": "table", "name": name, "number": place, "caption": caption})
 
 
 def used(path: str | Path) -> Path:
@@ -235,7 +159,7 @@ def _caption(label: str, caption: str) -> dict[str, Any]:
     return {"text/markdown": f"**{label}.** {caption}", "text/plain": f"{label}. {caption}"}
 
 
-def _show(bundle: dict[str, Any], about: dict[str, Any] | None = None) -> None:
+def show(bundle: dict[str, Any], about: dict[str, Any] | None = None) -> None:
     """Display in a notebook; print the plain text elsewhere."""
     import IPython
     from IPython.display import display

@@ -5,7 +5,10 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+DOUBT = "doubt"  # the key of a frame's attrs under which it says what of it is not to be trusted
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _UNIT_WORDS = {"degC": "°C", "degF": "°F", "delta_degC": "°C", "ohm": "Ω", "percent": "%", "1": "", "dimensionless": ""}
@@ -69,8 +72,16 @@ def cell_text(value: Any, digits: int = 3) -> str:
     return number_text(value, digits) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """Why some columns of a frame are not to be trusted."""
+
+    reason: str
+    columns: tuple[str, ...]
+
+
 class Grid:
-    """A data frame as rows of text, its index a column where it says something.
+    """A data frame as rows of text, its index a column where it says something; doubtful columns are struck through.
 
     Parameters
     ----------
@@ -90,15 +101,18 @@ class Grid:
         ]
         columns = [flat.iloc[:, place] for place in range(flat.shape[1])]
         self.numeric = [pd.api.types.is_numeric_dtype(column) for column in columns]
+        doubt = frame.attrs.get(DOUBT)
+        self.struck = [doubt is not None and str(name) in doubt.columns for name in flat.columns]
         self.rows = list(zip(*([cell_text(value, digits) for value in column] for column in columns), strict=True))
 
     def html(self) -> str:
         """Return an HTML table, text to the left and numbers to the right."""
 
         def line(cells: Sequence[str], tag: str) -> str:
-            kinds = zip(cells, self.numeric, strict=True)
+            kinds = zip(cells, self.numeric, self.struck, strict=True)
             return "".join(
-                f"<{tag}{' class=num' if number else ''}>{html.escape(cell)}</{tag}>" for cell, number in kinds
+                f"<{tag}{' class=num' if number else ''}>{_marked(html.escape(cell), tag == 'td' and struck)}</{tag}>"
+                for cell, number, struck in kinds
             )
 
         body = "\n".join(f"<tr>{line(row, 'td')}</tr>" for row in self.rows)
@@ -110,22 +124,32 @@ class Grid:
         def line(cells: Sequence[str], write: Callable[[str], str] = latex_text) -> str:
             return " & ".join(map(write, cells)) + r" \\"
 
+        def body(cells: Sequence[str]) -> str:
+            kinds = zip(map(latex_text, cells), self.struck, strict=True)
+            return line([rf"\sout{{{cell}}}" if struck and cell else cell for cell, struck in kinds], str)
+
         kinds = "".join("r" if number else "l" for number in self.numeric)
         lines = [
+            *([r"% struck through by \usepackage[normalem]{ulem}"] if any(self.struck) else []),
             r"\begin{table}", r"\centering", rf"\caption{{{caption_latex(caption)}}}", rf"\label{{tab:{name}}}",
-            rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", line(self.head), r"\midrule", *map(line, self.rows),
+            rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", line(self.head), r"\midrule", *map(body, self.rows),
             r"\bottomrule", r"\end{tabular}", r"\end{table}",
         ]  # fmt: skip
         return "\n".join(lines) + "\n"
 
     def plain(self) -> str:
         """Return the table as aligned text."""
-        rows = [self.head, *self.rows]
+        marks = [[f"~~{c}~~" if s and c else c for c, s in zip(row, self.struck, strict=True)] for row in self.rows]
+        rows = [self.head, *marks]
         widths = [max(len(row[place]) for row in rows) for place in range(len(self.head))]
         texts = [
             "  ".join(_pad(*cell) for cell in zip(row, widths, self.numeric, strict=True)).rstrip() for row in rows
         ]
         return "\n".join([texts[0], "  ".join("-" * width for width in widths), *texts[1:]])
+
+
+def _marked(cell: str, struck: bool) -> str:
+    return f"<s>{cell}</s>" if struck and cell else cell
 
 
 def _pad(text: str, width: int, numeric: bool) -> str:

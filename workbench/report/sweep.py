@@ -47,8 +47,9 @@ def sweep(
     Returns
     -------
     pandas.DataFrame
-        A row for each run: `run`, the grid's parameters, `status`, `error`, `elapsed` (s), and every number that the
-        notebook recorded. A failed run is a row with its error.
+        A row for each run: `run`, the grid's parameters, `status`, `error`, `elapsed` (s), `doubts` (the names of
+        numbers and tables that are not to be trusted), and every number that the notebook recorded. A failed run is a
+        row with its error.
 
     Raises
     ------
@@ -92,5 +93,6 @@ def _one(path: Path, folder: Path, point: dict[str, Any]) -> dict[str, Any]:
         "status": "failed" if error else "completed",
         "error": error,
         "elapsed": past.get("elapsed"),
+        "doubts": ", ".join(past.get("doubts", {})),
         **{name: entry["value"] for name, entry in numbers.items()},
     }

@@ -13,7 +13,7 @@ from workbench.calibrate.calibration import MASS, Calibration
 from workbench.calibrate.convergence import convergence
 from workbench.calibrate.pooling import attributes_of, spread_prior
 from workbench.declare.model import as_model
-from workbench.report.render import number_text, unit_text
+from workbench.report.render import DOUBT, Doubt, number_text, unit_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,7 +195,8 @@ def summary(calibration: Calibration, names: Sequence[str] | None = None) -> "pd
     -------
     pandas.DataFrame
         Columns parameter (its symbol, as in `priors`), unit, median, 89% ETI, R-hat, ESS (smaller of bulk and tail),
-        and a verdict where the calibration is not to be trusted.
+        and a verdict where the calibration is not to be trusted: `workbench.report.table` then strikes its figures
+        through.
     """
     import pandas as pd
 
@@ -218,10 +219,13 @@ def summary(calibration: Calibration, names: Sequence[str] | None = None) -> "pd
                 "median": number_text(middle),
                 INTERVAL: _span(low, high),
                 "R-hat": f"{r_hat:.3f}",
-                "ESS": int(min(bulk, tail)),
+                "ESS": int(min(bulk, tail)) if np.isfinite(bulk + tail) else np.nan,
             }
             rows.append(row | ({} if calibration.trust.passed else {"verdict": "not to be trusted yet"}))
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    if not calibration.trust.passed:
+        frame.attrs[DOUBT] = Doubt(calibration.trust.reason, ("median", INTERVAL))
+    return frame
 
 
 def elements(draws: xr.DataArray) -> Iterator[tuple[str, dict[str, int]]]:

@@ -244,3 +244,16 @@ def test_discrepancies_that_do_not_fit(given, error, words):
     data, inputs = machine(5)
     with pytest.raises(error, match=words):
         pose(Machine(), data, inputs=inputs, discrepancy=given)
+
+
+def test_figure(machines):
+    from workbench.report.discrepancy import discrepancy
+
+    fig = discrepancy(machines)
+    upper, lower = fig.axes
+    assert (upper.get_ylabel(), lower.get_xlabel(), lower.get_ylabel()) == ("work", "effort", "discrepancy")
+    curve = next(line for line in upper.lines if line.get_label() == "model and discrepancy")
+    x = curve.get_xdata()
+    assert curve.get_ydata() == pytest.approx(TRUTH * x / (1 + x / 20), abs=0.02)
+    with pytest.raises(ParameterError, match="without a discrepancy"):
+        discrepancy(machines.without_discrepancy)

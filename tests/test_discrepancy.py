@@ -163,6 +163,11 @@ def test_published_example(machines):
     assert not failed & {"chains agree", "enough draws", "few divergences"}
 
 
+def test_summary_names_the_function_but_not_its_coefficients(machines):
+    assert list(machines.summary().index) == ["efficiency", "work_discrepancy_sigma", "work_discrepancy_length"]
+    assert machines.posterior["work_discrepancy_length"].attrs["long_name"].endswith("length scale over effort")
+
+
 def test_side_by_side(machines):
     table = machines.discrepancy()
     row = table.loc["efficiency"]

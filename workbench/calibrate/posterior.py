@@ -190,12 +190,12 @@ def _posterior(problem: Problem, variables: Mapping[str, Array]) -> xr.Dataset:
     model = problem.model
     named = {**{name: model.theta[name] for name in model.estimated}, **model.noise_parameters}
     attributes = {k: v for quantity in named.values() for k, v in attributes_of(quantity).items()}
-    shape = next(iter(variables.values())).shape[:2]
-    coords: dict[str, Any] = {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
-    data = {n: (("chain", "draw", *problem.dims_of(n)), v, attributes.get(n, {})) for n, v in variables.items()}
     labels = {UNIT: list(problem.units or ()), **model.labels}
     for term in problem.terms.values():
         attributes, labels = attributes | term.attributes, labels | term.dim
+    shape = next(iter(variables.values())).shape[:2]
+    coords: dict[str, Any] = {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
+    data = {n: (("chain", "draw", *problem.dims_of(n)), v, attributes.get(n, {})) for n, v in variables.items()}
     coords |= {dim: labels[dim] for dims, _, _ in data.values() for dim in dims[2:]}
     attrs = {"model": model.name, "time_unit": model.time_unit, "pool": json.dumps(dict(problem.pool))}
     if problem.terms:

@@ -34,11 +34,14 @@ class Calibration:
         Groups posterior, sample_stats, posterior_predictive, log_likelihood and observed_data, with units in attrs.
     problem
         The declaration, data and inputs (None in a calibration opened from a file without its declaration).
+    written
+        The trust card that was written with the file, where it was opened from one.
     """
 
     tree: xr.DataTree
     _model: "pm.Model | None" = field(default=None, repr=False)
     problem: "Problem | None" = field(default=None, repr=False)
+    written: TrustCard | None = field(default=None, repr=False)
 
     @cached_property
     def model(self) -> "pm.Model | None":

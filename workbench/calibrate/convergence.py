@@ -21,6 +21,7 @@ ACCEPTED = 0.02
 
 def convergence(posterior: xr.Dataset) -> xr.Dataset:
     """Return R-hat, bulk and tail effective sample size of every variable, over a dim `statistic`."""
+    posterior = posterior[[n for n, v in posterior.data_vars.items() if v.dims[:2] == ("chain", "draw")]]
     with np.errstate(all="ignore"):  # what does not vary, or is no number, gives NaN, and NaN fails
         measures = [
             arviz_stats.rhat(posterior),

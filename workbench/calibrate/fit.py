@@ -137,11 +137,9 @@ def _series(observed: xr.DataArray) -> NDArray[np.int64]:
         sizes = [observed.shape[k] for k in axes]
         places = [np.indices(observed.shape)[k].ravel() for k in axes]
         return np.ravel_multi_index(tuple(places), sizes) if axes else np.zeros(observed.size, dtype=np.int64)
-    rows = (
-        np.unique(observed[UNIT].values, return_inverse=True)[1]
-        if UNIT in observed.coords
-        else np.zeros(observed.shape[0])
-    )
+    units = observed[UNIT].values.tolist() if UNIT in observed.coords else [None] * observed.shape[0]
+    number = {unit: k for k, unit in enumerate(dict.fromkeys(units))}
+    rows = np.array([number[unit] for unit in units])
     elements = int(np.prod(observed.shape[1:]))
     return np.asarray(rows[:, None] * elements + np.arange(elements), dtype=np.int64).ravel()
 

@@ -23,11 +23,13 @@ from workbench.base.treefile import PREFIX, read, write
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.problem import Problem, pose
 from workbench.calibrate.terms import decoded
+from workbench.calibrate.trust import TrustCard
 from workbench.declare.describe import differences, digest, document
 from workbench.declare.model import Model, as_model
 from workbench.simulate.series import Series, read_inputs
 
 _DECLARATION, _DIGEST, _VERSIONS = f"{PREFIX}declaration", f"{PREFIX}digest", f"{PREFIX}versions"
+_CARD = f"{PREFIX}trust"
 _OURS, _VALUE = "workbench", "value"
 _GROUPS = ("posterior", "sample_stats", "observed_data")
 _PACKAGES = ("twin-workbench", "pymc", "pytensor", "nutpie", "numba", "numpy", "xarray")
@@ -111,6 +113,8 @@ def save_parts(
         groups[f"/{_OURS}/observations"] = observations
     tree = xr.DataTree.from_dict(groups)
     declaration = document(model)
+    if calibration is not None:
+        tree.attrs[_CARD] = calibration.trust.to_json()
     tree.attrs |= {
         _DECLARATION: json.dumps(declaration),
         _DIGEST: digest(declaration),
@@ -122,6 +126,7 @@ def save_parts(
 def open_store(path: Any, model: Any = None) -> Stored:
     """Return what a store holds; errors as in `open_calibration`."""
     tree = read(path)
+    card = tree.attrs.pop(_CARD, "")
     declaration, stored_digest, versions = (tree.attrs.pop(key, "") for key in (_DECLARATION, _DIGEST, _VERSIONS))
     declaration = json.loads(declaration or "{}")
     if digest(declaration) != stored_digest:
@@ -139,7 +144,8 @@ def open_store(path: Any, model: Any = None) -> Stored:
         start = f"/{_OURS}/inputs/"
         inputs = {place.removeprefix(start): _given(one) for place, one in ours.items() if place.startswith(start)}
         problem = None if model is None else _posed(model, groups, inputs)
-        calibration = Calibration(xr.DataTree.from_dict(groups), problem=problem)
+        written = TrustCard.from_json(card) if card else None
+        calibration = Calibration(xr.DataTree.from_dict(groups), problem=problem, written=written)
     return Stored(calibration, observations, declaration, json.loads(versions))
 
 

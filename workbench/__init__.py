@@ -29,6 +29,7 @@ _HOMES = {
     "workbench.calibrate.posterior": ("calibrate", "to_pymc"),
     "workbench.calibrate.study": ("sbc",),
     "workbench.calibrate.calibration": ("Calibration",),
+    "workbench.calibrate.compare": ("compare",),
     "workbench.calibrate.foresight": ("identify",),
     "workbench.forecast.propagate": ("forecast",),
     "workbench.twin": ("Twin",),

@@ -99,9 +99,15 @@ def run_notebook(
         _settle(part, folder, error)
         raise
     _settle(part, folder, None)
-    files = {name.partition(".")[0]: folder / name for name in ("notebook.ipynb", "report.html", "numbers.json")}
-    about = {"elapsed": past["elapsed"], "doubts": past["doubts"]}
-    return Run(folder=folder, provenance=folder / "provenance.json", **about, **files)
+    return Run(
+        folder=folder,
+        notebook=folder / "notebook.ipynb",
+        report=folder / "report.html",
+        numbers=folder / "numbers.json",
+        provenance=folder / "provenance.json",
+        elapsed=past["elapsed"],
+        doubts=past["doubts"],
+    )
 
 
 def _produce(

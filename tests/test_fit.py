@@ -46,7 +46,7 @@ def test_a_right_model_seldom_alarms():
     count, alarms = 2000, 0
     for k in range(count):
         one = line(np.random.default_rng(k).normal(size=60), draws=200)
-        alarms += 2 * min(one.shape, one.persistence[1]) < ALARM
+        alarms += 3 * min(one.shape, one.persistence[1], one.spread[1]) < ALARM
     assert alarms <= scipy.stats.binom(count, ALARM).ppf(0.999)
 
 
@@ -73,6 +73,25 @@ def test_a_wrong_sigma_alarms():
     assert line(RNG.normal(size=150), sigma=2.0).shape < ALARM
     assert line(RNG.normal(size=150), sigma=0.5).shape < ALARM
     assert line(RNG.normal(size=150), sigma=1.0).shape > ALARM
+
+
+def test_errors_that_grow_with_the_value_alarm():
+    """Of a known curve: under the right noise the rank correlation is Spearman's, of no more than chance."""
+    rng = np.random.default_rng(3)
+    curve = np.geomspace(1.0, 100.0, 80)
+
+    def beside(errors, sd):
+        drawn = curve + sd * rng.normal(size=(2000, 80))
+        logs = np.broadcast_to(scipy.stats.norm(curve, sd).logpdf(curve + errors), drawn.shape)
+        return Fitted("y", curve + errors, drawn, logs, np.zeros(80, dtype=int))
+
+    wrong, right = beside(0.2 * curve * rng.normal(size=80), 8.0), beside(8.0 * rng.normal(size=80), 8.0)
+    assert wrong.spread[0] > 0.5
+    assert 3 * wrong.spread[1] < ALARM < right.spread[1]
+    exact = scipy.stats.spearmanr(np.abs(wrong.pit - 0.5), np.median(wrong.drawn, axis=0))
+    assert wrong.spread[0] == pytest.approx(exact.statistic)
+    fair = scipy.stats.spearmanr(np.abs(right.pit - 0.5), np.median(right.drawn, axis=0))
+    assert right.spread[1] == pytest.approx(fair.pvalue, abs=0.01)
 
 
 def test_series_are_told_apart():

@@ -14,6 +14,7 @@ import xarray as xr
 from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
+from scipy.stats import rankdata
 
 from workbench.base.schema import TIME, UNIT
 from workbench.calibrate.ranks import Uniform
@@ -92,6 +93,17 @@ class Fitted:
         rho = float((scores[pairs] * scores[pairs + 1]).mean() / (scores**2).mean())
         return rho, float(ndtr(-rho * np.sqrt(pairs.size)))
 
+    @cached_property
+    def spread(self) -> tuple[float, float]:
+        """Rank correlation of how far readings lie out with what is predicted, and its p-value against none."""
+        if self.pit.size < FEW:
+            return 0.0, 1.0
+        sizes, levels = rankdata(np.abs(self.pit - 0.5)), rankdata(np.median(self.drawn, axis=0))
+        if np.ptp(levels) == 0 or np.ptp(sizes) == 0:
+            return 0.0, 1.0
+        rho = float(np.corrcoef(sizes, levels)[0, 1])
+        return rho, float(2 * ndtr(-abs(rho) * np.sqrt(self.pit.size - 1)))
+
 
 def _smoothed(log_ratios: Array) -> tuple[Array, Array]:
     """Return Pareto-smoothed log weights (N, S) and k (N,); as they are, with k = 0, where a tail does not vary."""
@@ -145,7 +157,7 @@ def _series(observed: xr.DataArray) -> NDArray[np.int64]:
 
 
 def check(calibration: "Calibration") -> "pd.DataFrame":
-    """Return a row an output: readings, coverage of intervals, shape and persistence of LOO-PITs, Pareto k."""
+    """Return a row an output: readings, coverage, shape, persistence and growth of LOO-PITs, Pareto k."""
     import pandas as pd
 
     rows: dict[str, dict[str, Any]] = {}
@@ -158,6 +170,8 @@ def check(calibration: "Calibration") -> "pd.DataFrame":
             "p_shape": one.shape,
             "autocorrelation": rho,
             "p_autocorrelation": p_rho,
+            "growth": one.spread[0],
+            "p_growth": one.spread[1],
             "largest_pareto_k": float(one.weights[1].max()),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -169,7 +183,11 @@ def gate(calibration: "Calibration") -> Gate:
     if not each:
         says = f"no output has {FEW} readings that are independent given the parameters: nothing can be told"
         return Gate(GATE, "not run", float("nan"), ALARM, says, wanted=not _measured(calibration))
-    tests = [(one.shape, one, "shape") for one in each] + [(one.persistence[1], one, "time") for one in each]
+    tests = [
+        (p, one, kind)
+        for one in each
+        for p, kind in ((one.shape, "shape"), (one.persistence[1], "time"), (one.spread[1], "spread"))
+    ]
     p, worst, kind = min(tests, key=lambda test: test[0])
     figure = min(1.0, p * len(tests))
     if figure >= ALARM:
@@ -183,6 +201,12 @@ def gate(calibration: "Calibration") -> Gate:
             f"errors of {worst.name} last from one reading to the next (correlation {worst.persistence[0]:.2f}): the "
             "equations leave something out; mend them, or add a discrepancy (wb.Discrepancy) or errors that last "
             "(wb.noise.AR1)"
+        )
+    elif kind == "spread":
+        way, cure = ("grow", "wb.noise.Proportional, Combined or LogNormal") if worst.spread[0] > 0 else ("shrink", "")
+        says = (
+            f"errors of {worst.name} {way} with the value, beyond what its noise says (rank correlation "
+            f"{worst.spread[0]:.2f}): look at the noise's family{f' ({cure})' if cure else ''}, then at the equations"
         )
     else:
         says = (

@@ -99,6 +99,11 @@ def run_notebook(
         _settle(part, folder, error)
         raise
     _settle(part, folder, None)
+    return _made(folder, past)
+
+
+def _made(folder: Path, past: Mapping[str, Any]) -> Run:
+    """Return the run that a folder holds, by its provenance."""
     return Run(
         folder=folder,
         notebook=folder / "notebook.ipynb",

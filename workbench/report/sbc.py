@@ -39,7 +39,7 @@ def rank_differences(result: SBC, *, width: float = PAGE) -> Figure:
     for column in range(columns):
         last = max(row for row in range(rows) if row * columns + column < len(names))
         axes[last, column].xaxis.set_tick_params(labelbottom=True)
-    fig.supxlabel(f"rank of the truth / {result.law.highest}", fontsize=8)
+    fig.supxlabel(f"rank of the truth / {result.law.highest}, {result.law.count} simulated data sets", fontsize=8)
     fig.supylabel("distribution of ranks $-$ uniform", fontsize=8)
     return fig
 

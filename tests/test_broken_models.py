@@ -189,7 +189,7 @@ def test_a_fault_is_found(fault):
     assert (calibration.summary()["verdict"] != "ok").all()
 
 
-@pytest.mark.parametrize("name", ["k", "x_start"])
+@pytest.mark.parametrize("name", ["k", pytest.param("x_start", marks=pytest.mark.slow)])
 def test_a_wrong_sign_in_a_gradient_is_found(monkeypatch, name):
     """Of one component of the compiled density's gradient; the density itself is right, and its draws still are."""
     slopes = logp.pt.grad
@@ -200,9 +200,9 @@ def test_a_wrong_sign_in_a_gradient_is_found(monkeypatch, name):
 
     monkeypatch.setattr(logp.pt, "grad", wrong)
     monkeypatch.setattr(density, "_REMEMBERED", deque())
-    made = wb.calibrate(Tank, table(washed()), draws=500, tune=500, seed=4, progress=False)
+    made = wb.calibrate(Tank, table(washed()), draws=250, tune=250, chains=2, seed=4, progress=False)
     failed = {gate.name for gate in made.trust.failures}
-    assert failed & {"chains agree", "enough draws", "few divergences", "mode agreement"}, made.trust
+    assert failed & {"chains agree", "few divergences"}, made.trust
 
 
 @pytest.mark.slow

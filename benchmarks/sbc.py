@@ -88,9 +88,9 @@ def compare(python: str, replicates: int = 12) -> None:
 
 def _timed(replicates: int) -> Iterator[tuple[int, tuple[float, int], float]]:
     """Yield a number, seconds and steps in machine code that is there already, and seconds with a compilation."""
-    from workbench.calibrate import density
     from workbench.calibrate.problem import pose
-    from workbench.calibrate.replicate import Study, replicate
+    from workbench.calibrate.sampling import density
+    from workbench.calibrate.sbc.replicate import Study, replicate
 
     made = DESIGNS["lynx_hare"]()
     problem = pose(made.model, made.data)

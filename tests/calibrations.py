@@ -13,8 +13,8 @@ from scipy.integrate import solve_ivp
 
 import workbench as wb
 from workbench.calibrate.bayes import build
-from workbench.calibrate.density import compile_density
 from workbench.calibrate.problem import pose
+from workbench.calibrate.sampling.density import compile_density
 
 REFERENCE = {  # posteriordb, hudson_lynx_hare-lotka_volterra: mean and SD
     "alpha": (0.54686, 0.0631),

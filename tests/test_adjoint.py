@@ -12,7 +12,7 @@ from vector_models import HeatBar
 
 import workbench as wb
 from workbench.base.errors import DeclarationError
-from workbench.calibrate.density import compile_density
+from workbench.calibrate.sampling.density import compile_density
 from workbench.simulate.adjoint import PullTaped, SolveTaped, operation
 from workbench.simulate.kernel import source
 from workbench.simulate.methods.dop853 import DOP853

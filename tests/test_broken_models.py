@@ -15,7 +15,7 @@ import pytest
 
 import workbench as wb
 from workbench.base.errors import DataError, UnitError, WorkbenchError
-from workbench.calibrate import density, logp
+from workbench.calibrate.sampling import density, logp
 
 HOURS = np.arange(0.0, 12.0, 0.2)
 TRUTH = {"x_start": 10.0, "k": 0.3, "y_sigma": 0.3}

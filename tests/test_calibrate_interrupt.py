@@ -10,8 +10,8 @@ from models import LynxHare
 
 import workbench as wb
 from workbench.base.errors import SamplingError
-from workbench.calibrate.progress import Progress
-from workbench.calibrate.sample import FEWEST
+from workbench.calibrate.sampling.progress import Progress
+from workbench.calibrate.sampling.sample import FEWEST
 
 LONG = 200_000
 

@@ -12,9 +12,9 @@ from calibrations import density_of, levels, lynx_hare, lynx_hare_data
 from models import LynxHare
 
 import workbench as wb
-from workbench.calibrate.progress import Progress
-from workbench.calibrate.sample import sample
-from workbench.calibrate.start import find_start
+from workbench.calibrate.sampling.progress import Progress
+from workbench.calibrate.sampling.sample import sample
+from workbench.calibrate.sampling.start import find_start
 
 HERE = Path(__file__).parent
 

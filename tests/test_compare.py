@@ -12,7 +12,7 @@ import xarray as xr
 import workbench as wb
 from workbench.base.errors import DataError
 from workbench.calibrate.calibration import Calibration
-from workbench.calibrate.compare import ALIKE, compare, stacking
+from workbench.calibrate.trust.compare import ALIKE, compare, stacking
 
 SIGMA, PRIOR = 0.5, 3.0
 X = np.linspace(-1.0, 1.0, 25)

@@ -20,12 +20,12 @@ from models import dosing_exact
 import workbench as wb
 from workbench.base.errors import SamplingError
 from workbench.calibrate.bayes import build
-from workbench.calibrate.density import compile_density
-from workbench.calibrate.logp import LogpGraph
-from workbench.calibrate.pooling import distribution
+from workbench.calibrate.fleet.pooling import distribution
 from workbench.calibrate.problem import pose
-from workbench.calibrate.space import space_of
-from workbench.calibrate.start import draw_free
+from workbench.calibrate.sampling.density import compile_density
+from workbench.calibrate.sampling.logp import LogpGraph
+from workbench.calibrate.sampling.space import space_of
+from workbench.calibrate.sampling.start import draw_free
 from workbench.declare.families import FAMILIES
 
 

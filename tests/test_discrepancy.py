@@ -8,11 +8,11 @@ import xarray as xr
 
 import workbench as wb
 from workbench.base.errors import DataError, DeclarationError, ParameterError
-from workbench.calibrate import confounding
 from workbench.calibrate.bayes import build
-from workbench.calibrate.hilbert import Basis
-from workbench.calibrate.integrated import drawn_back, log_density
-from workbench.calibrate.marginal import marginal
+from workbench.calibrate.discrepancy import confounding
+from workbench.calibrate.discrepancy.hilbert import Basis
+from workbench.calibrate.discrepancy.integrated import drawn_back, log_density
+from workbench.calibrate.discrepancy.marginal import marginal
 from workbench.calibrate.problem import pose
 from workbench.declare.discrepancy import from_data
 from workbench.declare.kernel import Matern52, SquaredExponential

@@ -7,7 +7,7 @@ from test_sensitivities import problem
 
 import workbench as wb
 from workbench.base.errors import DeclarationError, SolveError
-from workbench.calibrate.density import compile_density
+from workbench.calibrate.sampling.density import compile_density
 from workbench.simulate.methods.dop853 import DOP853
 from workbench.simulate.methods.rodas5p import RODAS5P
 from workbench.simulate.methods.tsit5 import TSIT5

@@ -6,7 +6,7 @@ import scipy.stats
 import xarray as xr
 from calibrations import levels, sensors
 
-from workbench.calibrate.fit import ALARM, FEW, Fitted, check, fitted, gate
+from workbench.calibrate.trust.fit import ALARM, FEW, Fitted, check, fitted, gate
 
 RNG = np.random.default_rng(11)
 

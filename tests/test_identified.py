@@ -15,9 +15,9 @@ from test_identify import SLOPE, TIMES, Blind, Line, Wide
 import workbench as wb
 from workbench.base.errors import ParameterError
 from workbench.calibrate.calibration import MASS, Calibration
-from workbench.calibrate.directions import Spectrum
-from workbench.calibrate.identify import _held_out, gate
-from workbench.calibrate.normal_scores import NormalScores
+from workbench.calibrate.identify.directions import Spectrum
+from workbench.calibrate.identify.identify import _held_out, gate
+from workbench.calibrate.identify.normal_scores import NormalScores
 from workbench.calibrate.problem import pose
 from workbench.declare.prior import make
 from workbench.report.identifiability import identifiability
@@ -223,7 +223,7 @@ def test_bad_wishes_are_said(line):
         line.identify(profiles=["aa"])
     data = xr.Dataset({"count": ("time", [5.0, 20.0, 60.0])}, {"time": [0.0, 4.0, 8.0]})
     simulator = Calibration(lynx_hare().tree, None, pose(Growth(), data))
-    from workbench.calibrate.profile import profile_likelihoods
+    from workbench.calibrate.identify.profile import profile_likelihoods
 
     with pytest.raises(ParameterError, match="no gradient to climb by"):
         profile_likelihoods(simulator, [])

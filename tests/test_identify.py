@@ -17,14 +17,14 @@ from vector_models import HeatBar
 
 import workbench as wb
 from workbench.base.errors import DataError, DeclarationError, ParameterError, SolveError
-from workbench.calibrate.coordinates import coordinates_of
-from workbench.calibrate.design import planned
-from workbench.calibrate.directions import Spectrum, collinearity, in_words
-from workbench.calibrate.information import Frame
-from workbench.calibrate.normal_scores import NormalScores
+from workbench.calibrate.identify.coordinates import coordinates_of
+from workbench.calibrate.identify.design import planned
+from workbench.calibrate.identify.directions import Spectrum, collinearity, in_words
+from workbench.calibrate.identify.information import Frame
+from workbench.calibrate.identify.normal_scores import NormalScores
+from workbench.calibrate.identify.reading_information import reading_information
+from workbench.calibrate.identify.sensitivity import _differences, sensitivities
 from workbench.calibrate.problem import pose
-from workbench.calibrate.reading_information import reading_information
-from workbench.calibrate.sensitivity import _differences, sensitivities
 from workbench.declare.prior import make
 from workbench.report.identifiability import identifiability
 

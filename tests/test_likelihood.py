@@ -9,8 +9,8 @@ import scipy.stats
 from calibrations import richardson
 
 import workbench as wb
-from workbench.calibrate import tails
-from workbench.calibrate.likelihood import at_least, draw_readings, likelihood, log_density, up_to
+from workbench.calibrate.sensors import tails
+from workbench.calibrate.sensors.likelihood import at_least, draw_readings, likelihood, log_density, up_to
 from workbench.declare.noise import FAMILIES
 
 NOISES = {

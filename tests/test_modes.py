@@ -13,13 +13,14 @@ from calibrations import density_of, levels, lynx_hare
 
 import workbench as wb
 from workbench.base.errors import SamplingError
-from workbench.calibrate import modes, naming
-from workbench.calibrate.density import compile_density
-from workbench.calibrate.modes import Named, gate
-from workbench.calibrate.progress import Progress
-from workbench.calibrate.sample import Draws, sample
-from workbench.calibrate.start import Start, find_start
-from workbench.calibrate.terrain import NEGLIGIBLE, Mode, Terrain, valleys, weighty
+from workbench.calibrate.sampling import naming
+from workbench.calibrate.sampling.density import compile_density
+from workbench.calibrate.sampling.progress import Progress
+from workbench.calibrate.sampling.sample import Draws, sample
+from workbench.calibrate.sampling.start import Start, find_start
+from workbench.calibrate.sampling.terrain import NEGLIGIBLE, Mode, Terrain, valleys, weighty
+from workbench.calibrate.trust import modes
+from workbench.calibrate.trust.modes import Named, gate
 
 prior = wb.prior
 LEVELS = np.linspace(0.5, 3.0, 12)

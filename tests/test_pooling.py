@@ -10,7 +10,7 @@ from calibrations import DRIFT, Level, density_of, level_data, levels
 
 import workbench as wb
 from workbench.base.errors import DeclarationError, ParameterError
-from workbench.calibrate.pooling import Scale, scale_of, spread_prior, variable
+from workbench.calibrate.fleet.pooling import Scale, scale_of, spread_prior, variable
 
 PRIORS = {
     "identity": wb.prior.Normal(mu=2.0, sigma=3.0),

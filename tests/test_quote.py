@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from workbench import cli, report
 from workbench.base.errors import WorkbenchError
 from workbench.calibrate.calibration import Calibration
-from workbench.calibrate.trust import Gate, TrustCard
+from workbench.calibrate.trust.card import Gate, TrustCard
 from workbench.report import quote, record
 from workbench.report.render import DOUBT, Doubt, Grid
 

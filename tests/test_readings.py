@@ -16,11 +16,11 @@ import xarray as xr
 import workbench as wb
 from workbench.base.errors import DataError, DeclarationError, ParameterError
 from workbench.calibrate.bayes import build
-from workbench.calibrate.censoring import gate
-from workbench.calibrate.errors_in_time import Chains, draw_errors
 from workbench.calibrate.posterior import _posterior
 from workbench.calibrate.predict import predictive
 from workbench.calibrate.problem import pose
+from workbench.calibrate.sensors.censoring import gate
+from workbench.calibrate.sensors.errors_in_time import Chains, draw_errors
 from workbench.declare.describe import digest, document, table
 
 SIGMA = wb.prior.LogNormal(median=0.3, sigma=0.5)

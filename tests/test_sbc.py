@@ -20,14 +20,14 @@ from models import LynxHare
 
 import workbench as wb
 from workbench.base.errors import ParameterError, SamplingError, StoreError
-from workbench.calibrate import crew
-from workbench.calibrate import replicate as replicating
-from workbench.calibrate.fingerprint import fingerprint
 from workbench.calibrate.problem import pose
-from workbench.calibrate.ranks import Uniform, share_interval
-from workbench.calibrate.replicate import Study, draw_truth, read_again, replicate
-from workbench.calibrate.sbc import KEPT, SBC, gate, gathered
-from workbench.calibrate.start import draw_free
+from workbench.calibrate.sampling.start import draw_free
+from workbench.calibrate.sbc import crew
+from workbench.calibrate.sbc import replicate as replicating
+from workbench.calibrate.sbc.fingerprint import fingerprint
+from workbench.calibrate.sbc.ranks import Uniform, share_interval
+from workbench.calibrate.sbc.replicate import Study, draw_truth, read_again, replicate
+from workbench.calibrate.sbc.sbc import KEPT, SBC, gate, gathered
 
 DESIGN = pd.DataFrame({"time": np.arange(6.0), "y": [1.0, 1.0, 1.0, 1.0, 1.0, np.nan]})
 DRAWS = 250

@@ -13,10 +13,10 @@ from calibrations import richardson
 
 import workbench as wb
 from workbench.calibrate.bayes import build
-from workbench.calibrate.density import compile_density
 from workbench.calibrate.predict import predictive
 from workbench.calibrate.problem import pose
-from workbench.calibrate.start import draw_free
+from workbench.calibrate.sampling.density import compile_density
+from workbench.calibrate.sampling.start import draw_free
 
 SIGMA = wb.prior.LogNormal(median=0.3, sigma=0.5)
 POOL = {"plain_sigma": "none", "warm_bias": "none", "plain_nu": "partial"}

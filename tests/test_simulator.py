@@ -19,9 +19,9 @@ from calibrations import REFERENCE, lynx_hare_data
 
 import workbench as wb
 from workbench.calibrate.bayes import build
-from workbench.calibrate.blackbox import Blind, box_of
 from workbench.calibrate.problem import pose
-from workbench.calibrate.walkers import Crowd, Ways, sweep
+from workbench.calibrate.sampling.blackbox import Blind, box_of
+from workbench.calibrate.sampling.walkers import Crowd, Ways, sweep
 from workbench.declare.describe import differences, digest
 from workbench.simulate.workers import Lost, Workers
 

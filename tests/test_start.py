@@ -10,12 +10,12 @@ from calibrations import DRIFT, PRIORS, REFERENCE, Level, Sensors, density_of, s
 import workbench as wb
 from workbench.base.errors import DeclarationError, SamplingError
 from workbench.calibrate.bayes import build
-from workbench.calibrate.density import compile_density
-from workbench.calibrate.pooling import draw_prior
+from workbench.calibrate.fleet.pooling import draw_prior
 from workbench.calibrate.problem import pose
-from workbench.calibrate.progress import Progress
-from workbench.calibrate.sample import sample
-from workbench.calibrate.start import draw_free, find_start
+from workbench.calibrate.sampling.density import compile_density
+from workbench.calibrate.sampling.progress import Progress
+from workbench.calibrate.sampling.sample import sample
+from workbench.calibrate.sampling.start import draw_free, find_start
 
 
 @pytest.mark.parametrize("name", PRIORS)

@@ -13,8 +13,8 @@ import workbench as wb
 from workbench.base.clock import Clock
 from workbench.base.errors import DeclarationError, SolveError
 from workbench.calibrate.bayes import build
-from workbench.calibrate.density import compile_density
 from workbench.calibrate.problem import pose
+from workbench.calibrate.sampling.density import compile_density
 from workbench.simulate.kernel import longest_run, source
 from workbench.simulate.op import Solve
 from workbench.simulate.scenario import build_schedule

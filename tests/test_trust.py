@@ -8,8 +8,8 @@ import xarray as xr
 from calibrations import lynx_hare
 
 from workbench.calibrate.calibration import Calibration
-from workbench.calibrate.convergence import ESS, RHAT, convergence, gates
-from workbench.calibrate.trust import Gate, TrustCard
+from workbench.calibrate.trust.card import Gate, TrustCard
+from workbench.calibrate.trust.convergence import ESS, RHAT, convergence, gates
 
 GATES = ["chains agree", "enough draws", "few divergences", "solves", "sampling complete"]
 OTHERS = ["mode agreement", "data quality", "predictive fit", "prior agreement", "identifiability"]

@@ -11,7 +11,7 @@ import xarray as xr
 
 import workbench as wb
 from workbench.base.errors import DataError, DeclarationError, ParameterError
-from workbench.calibrate.density import compile_density
+from workbench.calibrate.sampling.density import compile_density
 from workbench.declare.describe import digest, document
 from workbench.declare.names import Context
 from workbench.declare.probe import Symbol
@@ -587,7 +587,7 @@ def test_a_store_gives_a_vector_back(tmp_path):
 
 
 def test_new_units_of_a_vector_population():
-    from workbench.calibrate.population import new_unit
+    from workbench.calibrate.fleet.population import new_unit
     from workbench.report.predictive import prior_units
 
     drawn = prior_units(Bar, pool={"k": "partial"}, draws=5, seed=1)

@@ -16,7 +16,7 @@ def gradients(model: Any, data: Any, posterior: Mapping[str, str], points: list[
     """
     import numpy as np
 
-    from workbench.calibrate.density import compile_density
+    from workbench.calibrate.sampling.density import compile_density
 
     began = time.perf_counter()
     density = compile_density(wb.to_pymc(model, data))

@@ -7,9 +7,10 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from workbench.base.schema import UNIT
-from workbench.calibrate import graphs, integrated
-from workbench.calibrate.discrepancy import scale_variable, with_discrepancy
-from workbench.calibrate.pooling import variable
+from workbench.calibrate import graphs
+from workbench.calibrate.discrepancy import integrated
+from workbench.calibrate.discrepancy.discrepancy import scale_variable, with_discrepancy
+from workbench.calibrate.fleet.pooling import variable
 from workbench.calibrate.problem import Problem
 from workbench.declare.prior import Prior
 from workbench.declare.simulator import Simulator
@@ -76,7 +77,7 @@ def _solve(problem: Problem, theta: Any) -> Any:
     """Return the outputs at every row of the data (rows, outputs)."""
     model, s = problem.model, problem.schedule
     if isinstance(model, Simulator):
-        from workbench.calibrate.blackbox import Evaluate
+        from workbench.calibrate.sampling.blackbox import Evaluate
 
         return Evaluate(problem)(theta)
     if isinstance(model, Static):

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from workbench.calibrate.convergence import convergence
-from workbench.calibrate.modes import apart, table
-from workbench.calibrate.trust import TrustCard, trust
+from workbench.calibrate.trust.card import TrustCard, trust
+from workbench.calibrate.trust.convergence import convergence
+from workbench.calibrate.trust.modes import apart, table
 
 if TYPE_CHECKING:
     import pandas as pd
     import pymc as pm
 
-    from workbench.calibrate.identify import Identifiability
+    from workbench.calibrate.identify.identify import Identifiability
     from workbench.calibrate.problem import Problem
-    from workbench.calibrate.sbc import SBC
+    from workbench.calibrate.sbc.sbc import SBC
 
 MASS = 0.89  # of the intervals in a summary, ArviZ's default
 
@@ -65,13 +65,13 @@ class Calibration:
     @cached_property
     def without_discrepancy(self) -> "Calibration":
         """The same calibration without its discrepancies, run when first asked for; ParameterError without any."""
-        from workbench.calibrate.confounding import without
+        from workbench.calibrate.discrepancy.confounding import without
 
         return without(self)
 
     def discrepancy(self) -> "pd.DataFrame":
         """Return parameters and predictive scores with and without the discrepancy, side by side."""
-        from workbench.calibrate.confounding import side_by_side
+        from workbench.calibrate.discrepancy.confounding import side_by_side
 
         return side_by_side(self)
 
@@ -101,7 +101,7 @@ class Calibration:
         """Return which parameters the data have seen: one table, with the directions that they have not.
 
         For each parameter the contraction from prior to posterior, sensitivities to prior and likelihood, the
-        partner with which it correlates most, and a verdict (see `workbench.calibrate.identify`).
+        partner with which it correlates most, and a verdict (see `workbench.calibrate.identify.identify`).
 
         Parameters
         ----------
@@ -109,17 +109,17 @@ class Calibration:
             Names of parameters whose profile likelihoods are wanted as well, or True for all: some dozens of
             evaluations of the density for each end of an interval. ParameterError for a `wb.Simulator`.
         """
-        from workbench.calibrate.identify import identify_posterior
+        from workbench.calibrate.identify.identify import identify_posterior
 
         return identify_posterior(self, profiles)
 
     def check(self) -> "pd.DataFrame":
-        """Return how the readings lie among their predictions: a row an output (see `workbench.calibrate.fit`).
+        """Return how the readings lie among their predictions: a row an output (see `workbench.calibrate.trust.fit`).
 
         Number of readings, coverage of central 50 % and 90 % intervals by leave-one-out predictions, p-values of the
         shape and of the persistence of their probability integral transforms, and the largest Pareto k.
         """
-        from workbench.calibrate.fit import check
+        from workbench.calibrate.trust.fit import check
 
         return check(self)
 
@@ -129,7 +129,7 @@ class Calibration:
         Partially pooled parameters are drawn from the population; the others are as estimated. ParameterError when a
         parameter was estimated for each unit on its own, which says nothing about another.
         """
-        from workbench.calibrate.population import new_unit
+        from workbench.calibrate.fleet.population import new_unit
 
         return new_unit(self, seed)
 
@@ -138,7 +138,7 @@ class Calibration:
 
         ParameterError where it is of another model, design, inputs or pooling.
         """
-        from workbench.calibrate.sbc import with_sbc
+        from workbench.calibrate.sbc.sbc import with_sbc
 
         return with_sbc(self, result)
 

@@ -10,19 +10,21 @@ from numpy.typing import NDArray
 
 from workbench.base.errors import ParameterError
 from workbench.base.schema import UNIT
-from workbench.calibrate import censoring, modes, naming
 from workbench.calibrate.bayes import build
 from workbench.calibrate.calibration import Calibration
-from workbench.calibrate.density import Density, compile_density
-from workbench.calibrate.integrated import drawn_back
-from workbench.calibrate.pooling import attributes_of
+from workbench.calibrate.discrepancy.integrated import drawn_back
+from workbench.calibrate.discrepancy.terms import encoded
+from workbench.calibrate.fleet.pooling import attributes_of
 from workbench.calibrate.predict import derived, labelled, labelled_density, predictive
 from workbench.calibrate.problem import Problem, pose
-from workbench.calibrate.progress import Progress
-from workbench.calibrate.sample import FEWEST, Draws, sample
-from workbench.calibrate.space import Space, space_of
-from workbench.calibrate.start import Start, find_start
-from workbench.calibrate.terms import encoded
+from workbench.calibrate.sampling import naming
+from workbench.calibrate.sampling.density import Density, compile_density
+from workbench.calibrate.sampling.progress import Progress
+from workbench.calibrate.sampling.sample import FEWEST, Draws, sample
+from workbench.calibrate.sampling.space import Space, space_of
+from workbench.calibrate.sampling.start import Start, find_start
+from workbench.calibrate.sensors import censoring
+from workbench.calibrate.trust import modes
 from workbench.declare.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -72,8 +74,8 @@ def calibrate(
 ) -> Calibration:
     """Return the posterior of a model's parameters given data, with the evidence for it.
 
-    Chains begin around the best mode found, and are sampled by NUTS. Those of a `wb.Simulator`, which has no
-    gradient, are populations of walkers (see `workbench.calibrate.populations`), whose evaluations run in parallel.
+    Chains begin around the modes found, and are sampled by NUTS. Those of a `wb.Simulator`, which has no gradient, are
+    populations of walkers (see `workbench.calibrate.sampling.populations`), whose evaluations run in parallel.
     Interrupting returns what was drawn, and marks it.
 
     Parameters
@@ -112,7 +114,7 @@ def sample_problem(problem: Problem, sizes: dict[str, int], *, seed: int, steps:
     """Return the posterior of a problem; `sizes` holds chains, draws and tune."""
     by_way = _by_gradient
     if isinstance(problem.model, Simulator):
-        from workbench.calibrate.populations import by_walkers as by_way
+        from workbench.calibrate.sampling.populations import by_walkers as by_way
     streams = np.random.SeedSequence(seed).spawn(3)
     made, drawn, about = by_way(problem, steps, sizes, streams)
     with steps.phase("predicting_time", "predicting the data"):

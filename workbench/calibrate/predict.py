@@ -8,8 +8,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from workbench.base.schema import UNIT
-from workbench.calibrate.discrepancy import at_data
-from workbench.calibrate.pooling import scale_of
+from workbench.calibrate.discrepancy.discrepancy import at_data
+from workbench.calibrate.fleet.pooling import scale_of
 from workbench.calibrate.problem import Problem
 from workbench.declare.model import Model
 from workbench.declare.prior import Prior

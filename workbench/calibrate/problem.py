@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from workbench.base.errors import DataError, DeclarationError, ParameterError, unknown
 from workbench.base.schema import UNIT
-from workbench.calibrate.discrepancy import Term
-from workbench.calibrate.sensor import Sensor, check_readings
-from workbench.calibrate.terms import terms_of
+from workbench.calibrate.discrepancy.discrepancy import Term
+from workbench.calibrate.discrepancy.terms import terms_of
+from workbench.calibrate.sensors.sensor import Sensor, check_readings
 from workbench.declare.model import Model, as_model
 from workbench.declare.quantity import Parameter
 from workbench.simulate.kernel import count_stiff, method_of

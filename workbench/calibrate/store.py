@@ -21,9 +21,9 @@ from workbench.base.errors import StoreError
 from workbench.base.schema import SAMPLE, TIME, UNIT
 from workbench.base.treefile import PREFIX, read, write
 from workbench.calibrate.calibration import Calibration
+from workbench.calibrate.discrepancy.terms import decoded
 from workbench.calibrate.problem import Problem, pose
-from workbench.calibrate.terms import decoded
-from workbench.calibrate.trust import TrustCard
+from workbench.calibrate.trust.card import TrustCard
 from workbench.declare.describe import differences, digest, document
 from workbench.declare.model import Model, as_model
 from workbench.simulate.series import Series, read_inputs

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from workbench.base.clock import check_times
 from workbench.base.errors import DataError
 from workbench.calibrate.calibration import Calibration
-from workbench.calibrate.discrepancy import elsewhere
+from workbench.calibrate.discrepancy.discrepancy import elsewhere
 from workbench.calibrate.problem import Problem
 from workbench.forecast.readings import read, solve_on
 from workbench.simulate.members import gather

@@ -7,12 +7,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from workbench.calibrate.discrepancy import at_data
-from workbench.calibrate.errors_in_time import Chains, draw_errors
-from workbench.calibrate.likelihood import draw_readings
+from workbench.calibrate.discrepancy.discrepancy import at_data
 from workbench.calibrate.predict import noise_arguments, outputs_of, solve_data
 from workbench.calibrate.problem import Problem
-from workbench.calibrate.sensor import listed
+from workbench.calibrate.sensors.errors_in_time import Chains, draw_errors
+from workbench.calibrate.sensors.likelihood import draw_readings
+from workbench.calibrate.sensors.sensor import listed
 from workbench.declare.sensor import increments
 from workbench.simulate.kernel import Solutions, solve
 from workbench.simulate.scenario import Schedule

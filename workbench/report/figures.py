@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from workbench.base.errors import DataError, unknown
 from workbench.base.schema import CHAIN, DRAW, UNIT
 from workbench.calibrate.calibration import MASS, Calibration
-from workbench.calibrate.pooling import scale_of, spread_prior
+from workbench.calibrate.fleet.pooling import scale_of, spread_prior
 from workbench.calibrate.problem import Problem
 from workbench.declare.prior import Prior
 from workbench.report.curves import (

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from workbench.calibrate.calibration import MASS
-from workbench.calibrate.foresight import DesignIdentifiability
-from workbench.calibrate.identify import Identifiability
-from workbench.calibrate.profile import Profile
+from workbench.calibrate.identify.foresight import DesignIdentifiability
+from workbench.calibrate.identify.identify import Identifiability
+from workbench.calibrate.identify.profile import Profile
 from workbench.report.render import unit_text
 from workbench.report.style import BLUE, COLUMN, GREY, INK, ORANGE, PAGE, PALE_BLUE, RED, letter, panels, styled
 

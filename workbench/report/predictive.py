@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from workbench.base.errors import DataError
 from workbench.base.schema import CHAIN, DRAW, MEMBER, TIME, UNIT
 from workbench.calibrate.calibration import Calibration
-from workbench.calibrate.likelihood import draw_readings
-from workbench.calibrate.pooling import draw_prior, scale_of, spread_prior
+from workbench.calibrate.fleet.pooling import draw_prior, scale_of, spread_prior
 from workbench.calibrate.predict import labelled, noise_arguments, predictive
+from workbench.calibrate.sensors.likelihood import draw_readings
 from workbench.declare.model import Model, as_model
 from workbench.simulate.run import simulate
 

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from workbench.calibrate.ranks import LEVEL
-from workbench.calibrate.sbc import SBC
+from workbench.calibrate.sbc.ranks import LEVEL
+from workbench.calibrate.sbc.sbc import SBC
 from workbench.report.style import BLUE, GREY, INK, PAGE, PALE_BLUE, RED, panels, styled
 
 COLUMNS = (5, 4, 3)

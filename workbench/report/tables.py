@@ -10,8 +10,8 @@ import xarray as xr
 from workbench.base.errors import DataError, unknown
 from workbench.base.schema import DRAW_DIMS, UNIT
 from workbench.calibrate.calibration import MASS, Calibration
-from workbench.calibrate.convergence import convergence
-from workbench.calibrate.pooling import attributes_of, spread_prior
+from workbench.calibrate.fleet.pooling import attributes_of, spread_prior
+from workbench.calibrate.trust.convergence import convergence
 from workbench.declare.model import as_model
 from workbench.report.render import DOUBT, Doubt, number_text, unit_text
 

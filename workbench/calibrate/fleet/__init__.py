@@ -1,0 +1,1 @@
+"""What units share: pooling, populations, and units that were not measured."""

@@ -1,0 +1,39 @@
+"""Units that were not measured: what the population says about them."""
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from workbench.base.errors import ParameterError
+from workbench.calibrate.fleet.pooling import scale_of
+
+if TYPE_CHECKING:
+    from workbench.calibrate.calibration import Calibration
+
+
+def new_unit(calibration: "Calibration", seed: int | None) -> xr.Dataset:
+    """Return draws of the parameters of a new unit (see `Calibration.new_unit`)."""
+    posterior, problem = calibration.posterior, calibration.problem
+    if problem is None:
+        raise ParameterError("got a calibration opened without its model; expected Calibration.open(path, model)")
+    rng = np.random.default_rng(seed)
+    drawn = {}
+    pools: dict[str, str] = json.loads(posterior.attrs["pool"])
+    for name, way in pools.items():
+        if way == "none":
+            raise ParameterError(
+                f"got {name!r} estimated for each unit alone; expected pool={{{name!r}: 'partial'}} or 'complete', "
+                "which say something about a new unit"
+            )
+        if way == "complete":
+            drawn[name] = posterior[name]
+            continue
+        prior = problem.quantity(name).prior
+        assert prior is not None
+        scale, population, spread = scale_of(prior), posterior[f"{name}_pop"], posterior[f"{name}_sd"]
+        latent = scale.link(population.values) + spread.values * rng.normal(size=population.shape)
+        drawn[name] = population.copy(data=scale.unlink(latent)).assign_attrs(posterior[name].attrs)
+    noise = {n: posterior[n] for n in problem.model.noise_parameters if n in posterior and n not in drawn}
+    return xr.Dataset({**drawn, **noise}, attrs={"model": problem.model.name})

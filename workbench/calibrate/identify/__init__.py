@@ -1,0 +1,1 @@
+"""What data tell, and what they cannot: before they are taken and after."""

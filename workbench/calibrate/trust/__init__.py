@@ -1,0 +1,1 @@
+"""The evidence for a posterior: the card, and the gates on it."""

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 import xarray as xr
+from calibrations import lynx_hare
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -298,7 +299,8 @@ def test_a_summary_for_print(calibration: Calibration) -> None:
     median = float(calibration.posterior["V_pop"].median())
     assert float(table.set_index("parameter").loc["V_pop", "median"]) == pytest.approx(median, rel=5e-3)
     assert "89% ETI" in table
-    assert "verdict" not in table
+    assert set(table["verdict"]) == {"not to be trusted yet"}, "draws that were made up carry no evidence"
+    assert "verdict" not in tables.summary(lynx_hare())
     bad = calibration.tree["sample_stats"].to_dataset().map(np.ones_like)
     groups = {"posterior": calibration.posterior, "sample_stats": bad}
     failed = tables.summary(Calibration(xr.DataTree.from_dict(groups), None, calibration.problem))

@@ -162,7 +162,7 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None, discrep
     unread = [f"{n}_{key}" for n, noise in noisy.items() if n not in observations.values for key in noise.priors]
     pools = {name: way for name, way in _pools(model, pool, observations.units).items() if name not in unread}
     begin, end = spans(observations)
-    refuse_mixed_zones(data, dict(inputs or {}))
+    refuse_mixed_zones(data, inputs if isinstance(inputs, Mapping) else {})
     schedule = build_schedule(model, inputs, units=observations.units, begin=begin, end=end, clock=observations.clock)
     made = Problem(model, observations, schedule, pools, dict(inputs or {}))
     check_readings(made)

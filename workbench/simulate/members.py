@@ -69,7 +69,8 @@ def gather(model: Model, parameters: Any, start: Any = None, units: Any = None) 
     starts = {name: _start(model, name, value) for name, value in dict(start or {}).items()}
     index = _index({**given, **starts})
     labels = _units(index, units)
-    columns = {name: _column(model, q, given.get(name, q.nominal()), index, labels) for name, q in model.theta.items()}
+    values = {name: given[name] if name in given else q.nominal() for name, q in model.theta.items()}
+    columns = {name: _column(model, q, values[name], index, labels) for name, q in model.theta.items()}
     begins = {name: _column(model, q, starts.get(name, np.nan), index, labels) for name, q in model.states.items()}
     draws = {dim: np.asarray(at) for dim, at in index.items() if dim != UNIT}
     sizes = (*(at.size for at in draws.values()), 1 if labels is None else len(labels))

@@ -314,7 +314,7 @@ def test_a_study_is_the_same_in_processes_and_goes_on_from_its_store(tmp_path, m
 def test_a_process_that_dies_is_counted_and_one_that_cannot_begin_said(monkeypatch):
     monkeypatch.setattr(crew, "cores", lambda: 1)
     dies = (
-        "import sys; sys.path[:] = {path!r}; from workbench.calibrate import crew; import os\n"
+        "import sys; sys.path[:] = {path!r}; from workbench.calibrate.sbc import crew; import os\n"
         "crew.replicate = lambda study, number: os._exit(7) if number == 1 else dict(replicate=number, status='ok')\n"
         "crew.serve()"
     )

@@ -100,4 +100,5 @@ class Marginal(Op):
 
 @register_funcify_and_cache_key(Marginal)
 def _marginal_in_numba(op: Marginal, node: Apply, **_: Any) -> tuple[Any, str]:
-    return numba_njit(marginal), hashlib.sha256(inspect.getsource(marginal).encode()).hexdigest()
+    text = f"{__name__}|{inspect.getsource(marginal)}"  # machine code on disk names the module that it is of
+    return numba_njit(marginal), hashlib.sha256(text.encode()).hexdigest()

@@ -194,7 +194,7 @@ _REMEMBERED: deque[tuple[LogpGraph, Density]] = deque(maxlen=REMEMBERED)
 def _c_function(source: str, name: str, signature: Any, *, density: Any = None) -> Any:
     """Return a C function around the graph, from the cache where the same was compiled before."""
     inner = "" if density is None else CACHED_SRC_FUNCTIONS.get(density.py_func)
-    key = None if inner is None else hashlib.sha256(f"{VERSION}|{source}|{inner}".encode()).hexdigest()
+    key = None if inner is None else hashlib.sha256(f"{VERSION}|{__name__}|{source}|{inner}".encode()).hexdigest()
     names = globals() | {"density": density}
     function = compile_numba_function_src(source, name, global_env=names, cache_key=key)
     with warnings.catch_warnings():  # data above 1 MB cannot be cached: then it compiles in every session

@@ -15,7 +15,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.stamp ## calibrate the theophylline study and write its report
-	@$(BIN)/workbench demo $(ARGS)
+	@$(BIN)/workbench demo $(ARGS) || [ $$? -eq 3 ] # 3: the report is written, and strikes out what its card doubts
 
 test: $(VENV)/.stamp ## run the tests, all but the slow ones
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(ARGS)

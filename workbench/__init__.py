@@ -24,6 +24,7 @@ _HOMES = {
     "workbench.declare.static": ("Static",),
     "workbench.declare.simulator": ("Simulator",),
     "workbench.declare.discrepancy": ("Discrepancy",),
+    "workbench.declare.partial": ("Partial",),
     "workbench.declare.quantity": ("Event", "Input", "Output", "Parameter", "State"),
     "workbench.simulate.run": ("simulate",),
     "workbench.calibrate.posterior": ("calibrate", "to_pymc"),

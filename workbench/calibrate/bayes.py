@@ -29,7 +29,8 @@ def build(problem: Problem) -> pm.Model:
             if quantity.prior is None:
                 theta[name] = pt.constant(np.broadcast_to(quantity.nominal(), model.shape(quantity)))
             else:
-                theta[name] = variable(quantity, problem.pool[name], count, model.shape(quantity))
+                way, partial = problem.pool[name], problem.resolved.get(name)
+                theta[name] = variable(quantity, way, count, model.shape(quantity), partial=partial)
         outputs = _solve(problem, _matrix(problem, theta, count))
         for name in problem.measured:
             _observe(problem, name, outputs)
@@ -94,7 +95,10 @@ def _observe(problem: Problem, name: str, outputs: Any) -> None:
     sensor, count = problem.sensor(name), problem.rows.size - 1
     arguments = {
         key: variable(
-            problem.model.noise_parameters[f"{name}_{key}"], problem.pool.get(f"{name}_{key}", "complete"), count
+            problem.model.noise_parameters[f"{name}_{key}"],
+            problem.pool.get(f"{name}_{key}", "complete"),
+            count,
+            partial=problem.resolved.get(f"{name}_{key}"),
         )
         if isinstance(value, Prior)
         else value

@@ -200,6 +200,8 @@ def _posterior(problem: Problem, variables: Mapping[str, Array]) -> xr.Dataset:
     data = {n: (("chain", "draw", *problem.dims_of(n)), v, attributes.get(n, {})) for n, v in variables.items()}
     coords |= {dim: labels[dim] for dims, _, _ in data.values() for dim in dims[2:]}
     attrs = {"model": model.name, "time_unit": model.time_unit, "pool": json.dumps(dict(problem.pool))}
+    if problem.partials:
+        attrs["populations"] = json.dumps({name: one.to_dict() for name, one in problem.resolved.items()})
     if problem.terms:
         attrs["discrepancy"] = encoded(problem)
     if said := censoring.notes(problem):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from workbench.base.schema import UNIT
 from workbench.calibrate.discrepancy.discrepancy import at_data
-from workbench.calibrate.fleet.pooling import scale_of
+from workbench.calibrate.fleet.pooling import from_offset
 from workbench.calibrate.problem import Problem
 from workbench.declare.model import Model
 from workbench.declare.prior import Prior
@@ -25,7 +25,8 @@ def derived(problem: Problem, free: Mapping[str, Array]) -> dict[str, Array]:
         if name not in free:
             prior = problem.quantity(name).prior
             assert prior is not None
-            added[name] = scale_of(prior).unlink(free[f"{name}_offset"])
+            own = len(problem.quantity(name).dims)
+            added[name] = from_offset(prior, free, name, own=own, centred=problem.centred[name])
     return {**free, **added}
 
 

@@ -12,8 +12,11 @@ from workbench.base.errors import DataError, DeclarationError, ParameterError, u
 from workbench.base.schema import UNIT
 from workbench.calibrate.discrepancy.discrepancy import Term
 from workbench.calibrate.discrepancy.terms import terms_of
+from workbench.calibrate.fleet.pooling import spread_prior
 from workbench.calibrate.sensors.sensor import Sensor, check_readings
 from workbench.declare.model import Model, as_model
+from workbench.declare.partial import Partial
+from workbench.declare.prior import Prior
 from workbench.declare.quantity import Parameter
 from workbench.simulate.kernel import count_stiff, method_of
 from workbench.simulate.methods.rodas5p import RODAS5P
@@ -44,6 +47,8 @@ class Problem:
         The inputs as they were given, for forecasts that go on from them.
     terms
         Discrepancies by the output they are added to.
+    partials
+        Of each partially pooled parameter, how it varies between units.
     """
 
     model: Model
@@ -52,6 +57,7 @@ class Problem:
     pool: Mapping[str, str]
     inputs: Mapping[str, Any]
     terms: Mapping[str, Term] = field(default_factory=dict)
+    partials: Mapping[str, Partial] = field(default_factory=dict)
 
     @property
     def units(self) -> tuple[Any, ...] | None:
@@ -92,6 +98,24 @@ class Problem:
     def quantity(self, name: str) -> Parameter:
         """Return what may be estimated by its name: a parameter of the equations, or an argument of noise."""
         return self.model.theta[name] if name in self.model.theta else self.model.noise_parameters[name]
+
+    @cached_property
+    def centred(self) -> dict[str, bool]:
+        """Of each partially pooled parameter whether it is sampled centred, decided once."""
+        from workbench.calibrate.fleet.forms import choose_forms
+
+        return choose_forms(self)
+
+    @property
+    def resolved(self) -> dict[str, Partial]:
+        """The partials, with the form that is sampled."""
+        return {name: replace(partial, centred=self.centred[name]) for name, partial in self.partials.items()}
+
+    def spread(self, name: str) -> Prior:
+        """Return the prior of the SD between units of a partially pooled parameter."""
+        prior = self.quantity(name).prior
+        assert prior is not None
+        return spread_prior(prior, self.partials.get(name))
 
     def is_whole(self, name: str) -> bool:
         """Say whether an output was measured everywhere."""
@@ -164,7 +188,8 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None, discrep
     begin, end = spans(observations)
     refuse_mixed_zones(data, inputs if isinstance(inputs, Mapping) else {})
     schedule = build_schedule(model, inputs, units=observations.units, begin=begin, end=end, clock=observations.clock)
-    made = Problem(model, observations, schedule, pools, dict(inputs or {}))
+    partials = {n: pool[n] if isinstance(pool[n], Partial) else Partial() for n, w in pools.items() if w == "partial"}
+    made = Problem(model, observations, schedule, pools, dict(inputs or {}), partials=partials)
     check_readings(made)
     return replace(made, terms=terms_of(made, discrepancy))
 
@@ -172,7 +197,7 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None, discrep
 def _pools(model: Model, pool: Any, units: tuple[Any, ...] | None) -> dict[str, str]:
     if not isinstance(pool, Mapping | None):
         raise ParameterError(f"got pool={pool!r}; expected a mapping such as {{'ka': 'partial'}}")
-    given = dict(pool or {})
+    given = {n: "partial" if isinstance(way, Partial) else way for n, way in (pool or {}).items()}
     names = {*model.theta, *model.noise_parameters}
     for name, way in given.items():
         known = [*model.estimated, *model.noise_parameters]

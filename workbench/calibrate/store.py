@@ -26,6 +26,7 @@ from workbench.calibrate.problem import Problem, pose
 from workbench.calibrate.trust.card import TrustCard
 from workbench.declare.describe import differences, digest, document
 from workbench.declare.model import Model, as_model
+from workbench.declare.partial import from_plain
 from workbench.simulate.series import Series, read_inputs
 
 _DECLARATION, _DIGEST, _VERSIONS = f"{PREFIX}declaration", f"{PREFIX}digest", f"{PREFIX}versions"
@@ -165,7 +166,9 @@ def _check_whole(calibration: Calibration, groups: Mapping[str, xr.Dataset], pro
 def _posed(model: Model, groups: Mapping[str, xr.Dataset], inputs: Mapping[str, Any]) -> Problem:
     attrs = groups["/posterior"].attrs
     discrepancy = decoded(attrs.get("discrepancy"))
-    return pose(model, groups["/observed_data"], inputs=inputs, pool=json.loads(attrs["pool"]), discrepancy=discrepancy)
+    pool = json.loads(attrs["pool"])
+    pool |= {name: from_plain(one) for name, one in json.loads(attrs.get("populations", "{}")).items()}
+    return pose(model, groups["/observed_data"], inputs=inputs, pool=pool, discrepancy=discrepancy)
 
 
 def _plain_inputs(problem: Problem) -> dict[str, xr.Dataset]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from workbench.base.errors import DataError, unknown
 from workbench.base.schema import CHAIN, DRAW, UNIT
 from workbench.calibrate.calibration import MASS, Calibration
-from workbench.calibrate.fleet.pooling import scale_of, spread_prior
+from workbench.calibrate.fleet.pooling import scale_of
 from workbench.calibrate.problem import Problem
 from workbench.declare.prior import Prior
 from workbench.report.curves import (
@@ -49,7 +49,7 @@ def priors_of(problem: Problem) -> dict[str, Prior]:
     for name, way in problem.pool.items():
         prior = problem.model.theta[name].prior
         assert prior is not None
-        found |= {f"{name}_pop": prior, f"{name}_sd": spread_prior(prior)} if way == "partial" else {name: prior}
+        found |= {f"{name}_pop": prior, f"{name}_sd": problem.spread(name)} if way == "partial" else {name: prior}
     noise = {name: q.prior for name, q in problem.model.noise_parameters.items() if q.prior is not None}
     return found | noise
 

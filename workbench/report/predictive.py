@@ -14,13 +14,14 @@ from workbench.calibrate.fleet.pooling import draw_prior, scale_of, spread_prior
 from workbench.calibrate.predict import labelled, noise_arguments, predictive
 from workbench.calibrate.sensors.likelihood import draw_readings
 from workbench.declare.model import Model, as_model
+from workbench.declare.partial import Partial
 from workbench.simulate.run import simulate
 
 Array = NDArray[np.float64]
 
 
 def prior_units(
-    model: Any, *, pool: Mapping[str, str] | None = None, draws: int = 500, seed: int | None = None
+    model: Any, *, pool: Mapping[str, Any] | None = None, draws: int = 500, seed: int | None = None
 ) -> xr.Dataset:
     """Return parameters of units as the priors alone have them, over `member`, noise included.
 
@@ -44,9 +45,11 @@ def prior_units(
             continue
         shape = (draws, *model.shape(quantity))
         values = draw_prior(quantity.prior, rng, shape)
-        if (pool or {}).get(name) == "partial":
+        way = (pool or {}).get(name)
+        if way == "partial" or isinstance(way, Partial):
             scale = scale_of(quantity.prior)
-            spread = draw_prior(spread_prior(quantity.prior), rng, shape)
+            law = spread_prior(quantity.prior, way if isinstance(way, Partial) else None)
+            spread = draw_prior(law, rng, shape)
             values = scale.unlink(scale.link(values) + spread * rng.normal(size=shape))
         attrs = {"units": quantity.unit, "long_name": quantity.long_name}
         drawn[name] = ((MEMBER, *quantity.dims), values, attrs)
@@ -59,7 +62,7 @@ def prior_readings(
     times: Any,
     *,
     inputs: Any = None,
-    pool: Mapping[str, str] | None = None,
+    pool: Mapping[str, Any] | None = None,
     draws: int = 500,
     seed: int | None = None,
 ) -> xr.Dataset:

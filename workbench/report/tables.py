@@ -13,6 +13,7 @@ from workbench.calibrate.calibration import MASS, Calibration
 from workbench.calibrate.fleet.pooling import attributes_of, spread_prior
 from workbench.calibrate.trust.convergence import convergence
 from workbench.declare.model import as_model
+from workbench.declare.partial import Partial
 from workbench.report.render import DOUBT, Doubt, number_text, unit_text
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def comparison(draws: Mapping[str, xr.DataArray], references: Mapping[str, Refer
     return pd.DataFrame(rows)
 
 
-def priors(model: Any, pool: Mapping[str, str] | None = None) -> "pd.DataFrame":
+def priors(model: Any, pool: Mapping[str, Any] | None = None) -> "pd.DataFrame":
     """Return a table of what is believed before the data.
 
     Parameters
@@ -165,8 +166,10 @@ def priors(model: Any, pool: Mapping[str, str] | None = None) -> "pd.DataFrame":
         if quantity.prior is None:
             continue
         found = {name: quantity.prior}
-        if (pool or {}).get(name) == "partial":
-            found = {f"{name}_pop": quantity.prior, f"{name}_sd": spread_prior(quantity.prior)}
+        way = (pool or {}).get(name)
+        if way == "partial" or isinstance(way, Partial):
+            law = spread_prior(quantity.prior, way if isinstance(way, Partial) else None)
+            found = {f"{name}_pop": quantity.prior, f"{name}_sd": law}
         words = attributes_of(quantity)
         for symbol, law in found.items():
             rows.append(

@@ -6,6 +6,7 @@ for a positive parameter (so the population is lognormal), the logit for one bet
 scale.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from workbench.base.schema import UNIT
 from workbench.base.units import DIMENSIONLESS
 from workbench.declare.families import FAMILIES
+from workbench.declare.partial import Partial
 from workbench.declare.prior import Prior, make
 from workbench.declare.quantity import Parameter
 
@@ -61,18 +63,23 @@ def scale_of(prior: Prior) -> Scale:
     return Scale(*prior.support)
 
 
-def spread_prior(prior: Prior) -> Prior:
+def spread_prior(prior: Prior, partial: Partial | None = None) -> Prior:
     """Return the prior of the SD between units, in the units of the scale on which they vary."""
+    if partial is not None and partial.sd is not None:
+        return partial.sd
     if scale_of(prior).name != "identity":
         return SPREAD
     half_width = 0.5 * (prior.quantile(0.84) - prior.quantile(0.16))
     return make("HalfNormal", half_width)
 
 
-def variable(parameter: Parameter, way: str, count: int, shape: tuple[int, ...] = ()) -> Any:
+def variable(
+    parameter: Parameter, way: str, count: int, shape: tuple[int, ...] = (), *, partial: Partial | None = None
+) -> Any:
     """Return the PyMC variable of an estimated parameter: a scalar, or over `unit` and the dims of a vector.
 
-    Elements of a vector are independent, and so are their populations.
+    Elements of a vector are independent, and so are their populations. Where `partial` says that a population is not
+    centred, `<name>_offset` is standard normal.
     """
     assert parameter.prior is not None
     own: dict[str, Any] = {"dims": parameter.dims, "shape": shape} if shape else {}
@@ -82,9 +89,13 @@ def variable(parameter: Parameter, way: str, count: int, shape: tuple[int, ...] 
     if way == "none":
         return distribution(parameter.name, parameter.prior, **among)
     population = distribution(f"{parameter.name}_pop", parameter.prior, **own)
-    spread = distribution(f"{parameter.name}_sd", spread_prior(parameter.prior), **own)
+    spread = distribution(f"{parameter.name}_sd", spread_prior(parameter.prior, partial), **own)
     scale = scale_of(parameter.prior)
     centre = scale.link(population, pt.log)
+    if partial is not None and partial.centred is False:
+        between = pm.Normal(f"{parameter.name}_offset", mu=np.float64(0.0), sigma=np.float64(1.0), **among)
+        value = scale.unlink(centre + spread * between, pt.exp)
+        return pm.Deterministic(parameter.name, value, dims=among["dims"])
     if scale.name == "identity":
         return pm.Normal(parameter.name, mu=centre, sigma=spread, **among)
     if scale.name == "log" and scale.low == 0.0:
@@ -93,6 +104,30 @@ def variable(parameter: Parameter, way: str, count: int, shape: tuple[int, ...] 
         return _logit_normal(parameter.name, mu=centre, sigma=spread, **among)
     between = pm.Normal(f"{parameter.name}_offset", mu=centre, sigma=spread, **among)
     return pm.Deterministic(parameter.name, scale.unlink(between, pt.exp), dims=among["dims"])
+
+
+def from_offset(prior: Prior, free: Mapping[str, Any], name: str, *, own: int, centred: bool) -> Any:
+    """Return values of units from their offsets.
+
+    Parameters
+    ----------
+    prior
+        The declared prior of the parameter.
+    free
+        Draws of `<name>_offset` (..., units, *shape), and of `<name>_pop` and `<name>_sd` (..., *shape).
+    name, own
+        The parameter, and the number of its own dims.
+    centred
+        Whether offsets are values on the unbounded scale, or distances from the median over the SD.
+    """
+    scale, latent = scale_of(prior), free[f"{name}_offset"]
+    if not centred:
+        population, spread = (
+            np.expand_dims(np.asarray(free[f"{name}_{part}"]), np.ndim(free[f"{name}_{part}"]) - own)
+            for part in ("pop", "sd")
+        )
+        latent = scale.link(population) + spread * latent
+    return scale.unlink(latent)
 
 
 def distribution(name: str, prior: Prior, **keywords: Any) -> Any:
@@ -136,4 +171,5 @@ def attributes_of(parameter: Parameter) -> dict[str, dict[str, str]]:
             "units": parameter.unit if own else DIMENSIONLESS,
             "long_name": f"{words}, SD between units" + ("" if own else f" on the {scale} scale"),
         },
+        f"{parameter.name}_offset": {"units": DIMENSIONLESS, "long_name": f"{words}, offset of units", "role": "basis"},
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.calibrate.fleet.pooling import attributes_of, scale_of, spread_prior
+from workbench.calibrate.fleet.pooling import attributes_of, scale_of
 from workbench.calibrate.identify.normal_scores import NormalScores
 from workbench.calibrate.problem import Problem
 from workbench.declare.prior import Prior
@@ -83,7 +83,7 @@ def _of_quantity(problem: Problem, quantity: Parameter, *, nuisance: bool) -> It
             yield Coordinate(label, name, place, prior, quantity.unit, nuisance)
         return
     said = attributes_of(quantity)
-    for variable, belief in ((f"{name}_pop", prior), (f"{name}_sd", spread_prior(prior))):
+    for variable, belief in ((f"{name}_pop", prior), (f"{name}_sd", problem.spread(name))):
         for place, label in _elements(variable, own):
             spread = variable.endswith("_sd")
             yield Coordinate(label, variable, place, belief, said[variable]["units"], nuisance or spread)

@@ -176,6 +176,20 @@ def fisher(frame: Frame, point: Point, outputs: Array, slopes: Array) -> Array:
     return _without_effects(frame, point, total, own, cross) if frame.effects else total
 
 
+def effect_information(frame: Frame, point: Point, outputs: Array, slopes: Array) -> Array:
+    """Return the information (units, estimated, estimated) of readings about standardised effects of units.
+
+    Arguments as in `fisher`.
+    """
+    own = np.zeros((frame.units, len(frame.columns), len(frame.columns)))
+    for name in frame.problem.measured:
+        unit, weights, by_theta, _ = _readings(frame, point, name, outputs, slopes)
+        for k in range(frame.units):
+            by_effect = by_theta[unit == k] * point.loads[k]
+            own[k] += by_effect.T @ (weights[unit == k, :1, 0] * by_effect)
+    return own
+
+
 def _readings(
     frame: Frame, point: Point, name: str, outputs: Array, slopes: Array
 ) -> tuple[NDArray[np.int64], Array, Array, Array]:

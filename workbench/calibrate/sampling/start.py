@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.base.errors import SamplingError
-from workbench.calibrate.fleet.pooling import draw_prior, scale_of, spread_prior
+from workbench.calibrate.fleet.pooling import draw_prior, scale_of
 from workbench.calibrate.problem import Problem
 from workbench.calibrate.sampling.density import Density
 from workbench.calibrate.sampling.terrain import Climbed, Mode, Terrain, weighty
-from workbench.declare.prior import Prior
 
 Array = NDArray[np.float64]
 DRAWS, STEEPEST = 400, 100  # draws of the prior, and how many of the best a climb may begin at
@@ -183,24 +182,27 @@ def draw_free(problem: Problem, rng: np.random.Generator, size: int, *, narrow: 
         elif way == "none":
             drawn[name] = draw_prior(quantity.prior, rng, (size, count, *shape))
         else:
-            drawn |= _draw_population(name, quantity.prior, rng, shape=(size, count, *shape), narrow=narrow)
+            drawn |= _draw_population(problem, name, rng, shape=(size, count, *shape), narrow=narrow)
     for term in problem.terms.values():
         drawn |= term.draw(rng, size)
     return drawn
 
 
 def _draw_population(
-    name: str, prior: Prior, rng: np.random.Generator, *, shape: tuple[int, ...], narrow: bool
+    problem: Problem, name: str, rng: np.random.Generator, *, shape: tuple[int, ...], narrow: bool
 ) -> dict[str, Array]:
     """Return draws of a population and its units; `shape` is (draws, units), then that of a vector."""
+    prior, law = problem.quantity(name).prior, problem.spread(name)
+    assert prior is not None
     scale = scale_of(prior)
     population = draw_prior(prior, rng, (shape[0], *shape[2:]))
-    spread = draw_prior(spread_prior(prior), rng, population.shape)
+    spread = draw_prior(law, rng, population.shape)
     if narrow:
-        spread = np.minimum(spread, spread_prior(prior).quantile(0.5))
-    latent = scale.link(population)[:, None] + spread[:, None] * rng.normal(size=shape)
-    units = scale.unlink(latent)
-    return {f"{name}_pop": population, f"{name}_sd": spread, name: units, f"{name}_offset": latent}
+        spread = np.minimum(spread, law.quantile(0.5))
+    distance = rng.normal(size=shape)
+    latent = scale.link(population)[:, None] + spread[:, None] * distance
+    offset = latent if problem.centred[name] else distance
+    return {f"{name}_pop": population, f"{name}_sd": spread, name: scale.unlink(latent), f"{name}_offset": offset}
 
 
 def _spreads(problem: Problem, density: Density) -> NDArray[np.bool_]:

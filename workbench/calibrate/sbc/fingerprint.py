@@ -18,6 +18,9 @@ def fingerprint(problem: Problem) -> str:
     observations, schedule = problem.observations, problem.schedule
     made = hashlib.sha256()
     made.update(json.dumps([digest(problem.model), sorted((n, repr(w)) for n, w in problem.pool.items())]).encode())
+    spreads = sorted((name, repr(one.sd)) for name, one in problem.partials.items() if one.sd is not None)
+    if spreads:
+        made.update(json.dumps(spreads).encode())
     if problem.terms:
         made.update(encoded(problem).encode())
     made.update(json.dumps([str(unit) for unit in problem.units or ()]).encode())

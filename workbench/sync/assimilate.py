@@ -46,8 +46,7 @@ def assimilate(
     inputs
         As in `wb.simulate`.
     filter
-        How: `wb.EnKF(members=100)` by default; `wb.Kalman()`, `wb.ExtendedKalman()`, `wb.UnscentedKalman()`,
-        `wb.ParticleFilter(members=1000)`.
+        `wb.EnKF(members=100)` by default; `wb.Kalman()`; `wb.ExtendedKalman()`.
     parameters
         Mapping from names to numbers (known), or to priors or draws, which are estimated jointly with the states on an
         unbounded scale (the logarithm of what is positive); a posterior, or a calibration, whose draws seed the filter.
@@ -61,7 +60,7 @@ def assimilate(
         For every state, estimated parameter and output `<name>_forecast` before and `<name>` after the readings of a
         time, with `_sd`; for every output measured `<name>_innovation` (reading minus forecast; of logarithms, where
         its noise is LogNormal), `_innovation_sd`, `_innovation_normalised` and `_flag` (0 used, 1 missing, 2 refused by
-        the filter's gate, 3 at a limit of quantification and not used); `log_evidence` so far, and its total; `replaced`
+        the filter's gate, 3 at a limit of quantification and not used); `log_evidence` so far, its total; `replaced`
         members that failed; `effective_members`. `final_state(dataset)` is the filter's last state.
 
     Raises
@@ -74,12 +73,10 @@ def assimilate(
     Warns
     -----
     UserWarning
-        Where the filter has lost its asset: `attrs["diverged"]` says why it is thought so (else it is empty).
+        Where the filter has lost its asset; `attrs["diverged"]` says why (else it is empty).
     """
-    chosen = EnKF(members=100) if filter is None else filter
-    if not hasattr(chosen, "init") or not hasattr(chosen, "run"):
-        raise DataError(f"got filter={chosen!r}; expected one such as wb.EnKF(members=100)")
-    model = as_model(model)
+    chosen, model = EnKF(members=100) if filter is None else filter, as_model(model)
+    _refuse_other(chosen)
     observations = observe(model, data)
     runs = follow(model, observations, inputs=inputs, filter=chosen, parameters=parameters, seed=seed)
     dataset = as_dataset(model, observations, [(r.plant, r.state, r.records) for r in runs])
@@ -89,6 +86,12 @@ def assimilate(
     if said:
         warnings.warn(said, stacklevel=2)
     return dataset
+
+
+def _refuse_other(filter: Any) -> None:
+    """Refuse what is no filter, and a class in the place of one."""
+    if isinstance(filter, type) or not (hasattr(filter, "init") and hasattr(filter, "run")):
+        raise DataError(f"got filter={filter!r}; expected one such as wb.EnKF(members=100)")
 
 
 def follow(
@@ -111,7 +114,6 @@ def bound(model: Any, observations: Observations, *, inputs: Any, filter: Filter
     if units is not None and observations.units is None:
         raise DataError(f"inputs: got units {list(units)}; expected none, as the data are of one nameless unit")
     first, last = spans(observations)
-    clock = observations.clock
     schedule = build_schedule(model, inputs, units=units, begin=first, end=last, clock=observations.clock)
     plants = []
     for unit in range(first.size):

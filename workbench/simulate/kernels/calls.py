@@ -37,7 +37,7 @@ def carry(address: int, plan: Any, leg: int, theta: Any, starts: Any, made: Any)
     first, segments = plan.segment[leg], plan.segment[leg + 1] - plan.segment[leg]
     span[0], span[1], rows[0], rows[1] = 0, segments, 0, 1
     members = starts.shape[0]
-    call(
+    call(  # type: ignore[call-arg]
         address,
         (
             0, members, theta.ctypes.data, starts.ctypes.data, 1, span.ctypes.data, plan.begin[first:].ctypes.data,
@@ -70,7 +70,7 @@ def slopes(address: int, plan: Any, leg: int, theta: Any, made: Any) -> None:
     first, segments = plan.segment[leg], plan.segment[leg + 1] - plan.segment[leg]
     span[0], span[1], rows[0], rows[1] = 0, segments, 0, 1
     for b in range(members):
-        call(
+        call(  # type: ignore[call-arg]
             address,
             (
                 theta[b:].ctypes.data, 1, span.ctypes.data, plan.begin[first:].ctypes.data, segments,

@@ -19,7 +19,7 @@ _LOG_2PI = math.log(2 * math.pi)
 
 @dataclass(frozen=True)
 class PerturbedObservations:
-    """Each member takes in readings with errors of its own (Burgers, van Leeuwen & Evensen, MWR 126 (1998) 1719-1724)."""
+    """Each member takes in readings with errors of its own (Burgers et al., MWR 126 (1998) 1719-1724)."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class Belief:
             made[:, place] = _quantiles(prior, rng.random(count))
         return made
 
-    def moments(self) -> tuple[Array, Array, Array, Array]:
+    def moments(self) -> tuple[NDArray[np.int64], Array, Array, NDArray[np.bool_]]:
         """Return uncertain places, their mean and covariance (estimated parameters as phi), and which are diffuse."""
         places = np.array(sorted({*self.varying.tolist(), *self.priors}), dtype=np.int64)
         mean, covariance = np.zeros(places.size), np.zeros((places.size, places.size))
@@ -102,10 +102,10 @@ class Belief:
         where = np.flatnonzero(self.scales.place == place)
         return values if where.size == 0 else unbounded(self.scales.low[where[0]], self.scales.high[where[0]], values)
 
-    def theta_of(self, places: Array, values: Array) -> Array:
+    def theta_of(self, places: NDArray[np.int64], values: Array) -> Array:
         """Return (B, P) theta with (B, U) values at uncertain places (estimated parameters as phi)."""
         made = np.tile(self.theta, (len(values), 1))
-        for k, place in enumerate(places.astype(int).tolist()):
+        for k, place in enumerate(places.tolist()):
             where = np.flatnonzero(self.scales.place == place)
             made[:, place] = values[:, k]
             for j in where:

@@ -98,7 +98,7 @@ def look(address: int, plan: Any, k: int, given: Any, members: Any, made: Any) -
 
 @njit(cache=True, error_model="numpy")
 def summary(members: Any, weights: Any, scales: Any, out: Any) -> None:
-    """Write mean and SD of each column (2, Z); of parameters on their own scale. Equal weights where `weights` is empty."""
+    """Write mean and SD of each column (2, Z), of parameters on their own scale; without `weights` these are equal."""
     count, z = members.shape
     n = z - scales.place.size
     values = np.empty(count)
@@ -148,9 +148,9 @@ def _correct(plan: Any, k: int, how: Any, members: Any, made: Any, room: Any, rn
     used = np.flatnonzero(flag == 0)
     v, R, Ys = innovation[0][used], noise[used], Y[:, used]
     total = 0.0
-    for j in used:
-        if plan.kind[j] == 1:
-            total -= math.log(plan.y[k, j])
+    for place in used:
+        if plan.kind[place] == 1:
+            total -= math.log(plan.y[k, place])
     mean, A = np.empty(z), np.empty((count, z))
     _centre(members, mean, A)
     if way == 0:
@@ -169,7 +169,7 @@ def _correct(plan: Any, k: int, how: Any, members: Any, made: Any, room: Any, rn
 def _cycles(where: Any, span: Any, given: Any, members: Any, how: Any, record: Any, rng: Any) -> int:
     """Run cycles span[0] to span[1], `where` says what of them; return the first that failed, or -1."""
     address, plan, what = where
-    count, z = members.shape
+    count = members.shape[0]
     n, outputs = given[2].size, record.outputs.shape[2]
     made = (np.empty((count, n)), np.empty((count, outputs)), np.empty((count, 5)),
             np.empty(2, np.int64), np.empty(2, np.int64), np.empty((count, n)))  # fmt: skip
@@ -292,6 +292,6 @@ def refuse_ensemble(plant: Plant, failed: int) -> None:
     if failed >= 0:
         leg = plant.plan.leg[failed + 1] - 1
         raise SolveError(
-            f"{plant.model.name}: no member could be carried to t = {plant.plan.until[leg]:.6g} {plant.model.time_unit}; "
-            "check starts, process noise and bounds"
+            f"{plant.model.name}: no member could be carried to t = {plant.plan.until[leg]:.6g} "
+            f"{plant.model.time_unit}; check starts, process noise and bounds"
         )

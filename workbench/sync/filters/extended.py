@@ -27,8 +27,8 @@ _MOMENTS = ("mean", "covariance", "diffuse")
 
 @njit(cache=True, error_model="numpy")
 def _linearise(address: int, plan: Any, leg: int, theta: Any, scales: Any, mean: Any, made: Any) -> bool:
-    """Carry a mean (Z,) over a leg; `made` then holds outputs of `slopes`, with derivatives by phi; False if it failed."""
-    values, derivatives, rows, span = made
+    """Carry a mean (Z,) over a leg into `made`, the room of `slopes`, with derivatives by phi; False if it failed."""
+    values, derivatives = made[0], made[1]
     n = mean.size - scales.place.size
     for i in range(n):
         theta[0, i] = mean[i]
@@ -39,10 +39,7 @@ def _linearise(address: int, plan: Any, leg: int, theta: Any, scales: Any, mean:
         slope = natural(scales.low[j], scales.high[j], mean[n + j])[1]
         for i in range(values.shape[1]):
             derivatives[0, i, n + j] *= slope
-    for i in range(n):
-        if not math.isfinite(values[0, i]):
-            return False
-    return True
+    return np.isfinite(values[0, :n]).all()
 
 
 @njit(cache=True, error_model="numpy")

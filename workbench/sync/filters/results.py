@@ -154,8 +154,8 @@ def divergence(runs: Sequence[tuple[Plant, Records]], units: Any) -> str:
             of = "" if units is None else f", unit {units[unit]!r}"
             return (
                 f"the filter does not follow {name!r}{of}: of its last {min(last, normal.size)} readings {refused} "
-                f"were refused, and the mean square of the normalised innovations of the others is {square:.3g} (expected "
-                "about 1): check process noise, sensor noise and starts, or calibrate anew"
+                f"were refused, and the mean square of the normalised innovations of the others is {square:.3g} "
+                "(expected about 1): check process noise, sensor noise and starts, or calibrate anew"
             )
     return ""
 

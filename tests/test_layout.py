@@ -15,7 +15,7 @@ HOMES = {
     "pymc": {"calibrate"},
     "nutpie": {"calibrate"},
     "pytensor": {"declare", "simulate", "calibrate"},
-    "numba": {"simulate", "calibrate"},
+    "numba": {"simulate", "sync", "calibrate"},
     "matplotlib": {"report", "widgets"},
     "ipywidgets": {"widgets"},
     "anywidget": {"widgets"},

@@ -1,0 +1,145 @@
+"""`wb.assimilate`: a model follows its sensors, reading by reading."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from workbench.base.errors import DataError
+from workbench.declare.model import as_model
+from workbench.simulate.scenario import Schedule, build_schedule, unit_labels
+from workbench.sync.filters.belief import believe
+from workbench.sync.filters.ensemble import EnKF
+from workbench.sync.filters.extended import Kalman
+from workbench.sync.filters.plant import Plant, bind
+from workbench.sync.filters.protocol import Filter, FilterState, Records
+from workbench.sync.filters.results import as_dataset, divergence
+from workbench.sync.observations import Observations, observe, spans
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """One unit's run: the plant, the last state and what was written down."""
+
+    plant: Plant
+    state: FilterState
+    records: Records
+
+
+def assimilate(
+    model: Any, data: Any, *, inputs: Any = None, filter: Filter | None = None, parameters: Any = None,
+    seed: int | None = None,
+) -> xr.Dataset:  # fmt: skip
+    """Return what is known of the states after each reading, and before it.
+
+    The clock starts at the first time of the data (which may be a row of NaN), or at the first impulse before it.
+
+    Parameters
+    ----------
+    model
+        A `wb.Ode` or `wb.Map`. Process noise is what its states declare (`noise=`); a start with a prior is uncertain,
+        one that is a number is known. Bounds of states hold: what is beyond one is moved onto it.
+    data
+        Readings, as `wb.calibrate` takes them; several units are followed one by one.
+    inputs
+        As in `wb.simulate`.
+    filter
+        `wb.EnKF(members=100)` by default; `wb.Kalman()`; `wb.ExtendedKalman()`.
+    parameters
+        Mapping from names to numbers (known), or to priors or draws, which are estimated jointly with the states on an
+        unbounded scale (the logarithm of what is positive); a posterior, or a calibration, whose draws seed the filter.
+        Names left out take their declared value, or the median of their prior.
+    seed
+        Seed of everything random.
+
+    Returns
+    -------
+    xarray.Dataset
+        For every state, estimated parameter and output `<name>_forecast` before and `<name>` after the readings of a
+        time, with `_sd`; for every output measured `<name>_innovation` (reading minus forecast; of logarithms, where
+        its noise is LogNormal), `_innovation_sd`, `_innovation_normalised` and `_flag` (0 used, 1 missing, 2 refused by
+        the filter's gate, 3 at a limit of quantification and not used); `log_evidence` so far, its total; `replaced`
+        members that failed; `effective_members`. `final_state(dataset)` is the filter's last state.
+
+    Raises
+    ------
+    DataError, ParameterError, UnitError
+        If data, inputs or parameters cannot be used as they are; if the filter cannot take the model.
+    SolveError
+        If the equations could not be solved from an estimate, or for any member.
+
+    Warns
+    -----
+    UserWarning
+        Where the filter has lost its asset; `attrs["diverged"]` says why (else it is empty).
+    """
+    chosen, model = EnKF(members=100) if filter is None else filter, as_model(model)
+    _refuse_other(chosen)
+    observations = observe(model, data)
+    runs = follow(model, observations, inputs=inputs, filter=chosen, parameters=parameters, seed=seed)
+    dataset = as_dataset(model, observations, [(r.plant, r.state, r.records) for r in runs])
+    dataset.attrs["filter"] = repr(chosen)
+    said = divergence([(r.plant, r.records) for r in runs], observations.units)
+    dataset.attrs["diverged"] = said
+    if said:
+        warnings.warn(said, stacklevel=2)
+    return dataset
+
+
+def _refuse_other(filter: Any) -> None:
+    """Refuse what is no filter, and a class in the place of one."""
+    if isinstance(filter, type) or not (hasattr(filter, "init") and hasattr(filter, "run")):
+        raise DataError(f"got filter={filter!r}; expected one such as wb.EnKF(members=100)")
+
+
+def follow(
+    model: Any, observations: Observations, *, inputs: Any, filter: Filter, parameters: Any, seed: int | None,
+    keep: bool = False,
+) -> list[Followed]:  # fmt: skip
+    """Return the run of every unit; `keep` keeps what smoothers need."""
+    plants = bound(model, observations, inputs=inputs, filter=filter, parameters=parameters)
+    seeds = np.random.SeedSequence(seed).spawn(len(plants))
+    made = []
+    for plant, own in zip(plants, seeds, strict=True):
+        state = filter.init(plant, int(own.generate_state(1, np.uint64)[0]))
+        made.append(Followed(plant, *filter.run(plant, state, keep=keep)))
+    return made
+
+
+def bound(model: Any, observations: Observations, *, inputs: Any, filter: Filter, parameters: Any) -> list[Plant]:
+    """Return the plant of every unit."""
+    units = observations.units if observations.units is not None else unit_labels(model, inputs)
+    if units is not None and observations.units is None:
+        raise DataError(f"inputs: got units {list(units)}; expected none, as the data are of one nameless unit")
+    first, last = spans(observations)
+    schedule = build_schedule(model, inputs, units=units, begin=first, end=last, clock=observations.clock)
+    plants = []
+    for unit in range(first.size):
+        belief = believe(model, parameters, unit, units)
+        mine = _of_unit(schedule, unit)
+        tight = isinstance(filter, Kalman)
+        plants.append(
+            bind(model, observations, unit, schedule=mine, belief=belief, pieces=filter.pieces(model), tight=tight)
+        )
+    return plants
+
+
+def _of_unit(schedule: Schedule, unit: int) -> Schedule:
+    own = slice(schedule.offset[unit], schedule.offset[unit + 1])
+    parts = (schedule.begin, schedule.level, schedule.slope, schedule.jump)
+    return Schedule(np.array([0, own.stop - own.start]), *(np.ascontiguousarray(part[own]) for part in parts))
+
+
+def final_state(dataset: xr.Dataset, unit: Any = None) -> FilterState:
+    """Return the last state of the filter that made a dataset; of one unit where there are several.
+
+    Raises
+    ------
+    DataError
+        If the dataset is none of `wb.assimilate`, or `unit` is none of its units.
+    """
+    from workbench.sync.filters.results import stored_state
+
+    return stored_state(dataset, unit)

@@ -1,0 +1,145 @@
+"""The protocol of filters: a state of plain arrays that goes in and comes out, and what a run writes down."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.base.errors import DataError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from workbench.sync.filters.plant import Plant
+
+Array = NDArray[np.float64]
+USED, MISSING, REFUSED, AT_LIMIT = 0, 1, 2, 3
+_MASK = 2**64 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class FilterState:
+    """What a filter knows at one time: nothing else is needed to go on.
+
+    Attributes
+    ----------
+    time
+        In the model's time unit, on the clock of the data.
+    names
+        (Z,) states, then estimated parameters, whose numbers are phi (see `scale`).
+    arrays
+        Of Gaussian filters `mean` (Z,), `covariance` and `diffuse` (Z, Z); of ensembles `members` (B, Z) and
+        `log_weights` (B,).
+    random
+        (6,) state of NumPy's PCG64.
+    log_evidence
+        Sum so far.
+    """
+
+    time: float
+    names: tuple[str, ...]
+    arrays: Mapping[str, Array]
+    random: NDArray[np.uint64]
+    log_evidence: float = 0.0
+
+    def generator(self) -> np.random.Generator:
+        """Return a random generator that goes on from here; the state itself stays as it is."""
+        a, b, c, d, has, spare = (int(v) for v in self.random)
+        made = np.random.PCG64()
+        made.state = {
+            "bit_generator": "PCG64", "state": {"state": a << 64 | b, "inc": c << 64 | d},
+            "has_uint32": has, "uinteger": spare,
+        }  # fmt: skip
+        return np.random.Generator(made)
+
+    def moved(
+        self, time: float, arrays: Mapping[str, Array], rng: np.random.Generator, evidence: float
+    ) -> "FilterState":
+        """Return the state at another time."""
+        return replace(
+            self, time=time, arrays=dict(arrays), random=_words(rng), log_evidence=self.log_evidence + evidence
+        )
+
+    def to_dataset(self) -> "xr.Dataset":
+        """Return the state as a Dataset, which any store keeps; `from_dataset` reads it back."""
+        import xarray as xr
+
+        dims = {"mean": ("name",), "covariance": ("name", "name_"), "diffuse": ("name", "name_"),
+                "members": ("member", "name"), "log_weights": ("member",)}  # fmt: skip
+        data = {n: (dims[n], v) for n, v in self.arrays.items() if v.size} | {"random": (("word",), self.random)}
+        attrs = {"time": self.time, "log_evidence": self.log_evidence}
+        return xr.Dataset(data, {"name": list(self.names)}, attrs)
+
+    @staticmethod
+    def from_dataset(dataset: "xr.Dataset") -> "FilterState":
+        """Return the state that `to_dataset` wrote; DataError where it is none."""
+        missing = {"random", "name"} - {str(n) for n in dataset.variables}
+        if missing or not {"time", "log_evidence"} <= dataset.attrs.keys():
+            raise DataError(f"got a dataset without {sorted(missing) or 'time'}; expected the state of a filter")
+        arrays = {str(n): np.array(v.values, dtype=float) for n, v in dataset.data_vars.items() if n != "random"}
+        names, random = tuple(map(str, dataset["name"].values)), dataset["random"].values.astype(np.uint64)
+        return FilterState(float(dataset.attrs["time"]), names, arrays, random, float(dataset.attrs["log_evidence"]))
+
+
+def begin(time: float, names: tuple[str, ...], arrays: Mapping[str, Array], rng: np.random.Generator) -> FilterState:
+    """Return the first state of a filter."""
+    return FilterState(time, names, arrays, _words(rng))
+
+
+def _words(rng: np.random.Generator) -> NDArray[np.uint64]:
+    kept: Any = rng.bit_generator.state
+    state, increment = kept["state"]["state"], kept["state"]["inc"]
+    words = [state >> 64, state & _MASK, increment >> 64, increment & _MASK, kept["has_uint32"], kept["uinteger"]]
+    return np.array(words, dtype=np.uint64)
+
+
+class Records(NamedTuple):
+    """What a run writes down of C cycles, Z states and parameters, K outputs and M measured elements.
+
+    `forecast` and `analysis` are (C, 2, Z): mean and SD, of parameters as the filter holds them (Gaussian filters phi,
+    ensembles their values); `outputs` (C, 4, K): mean and SD before, then after the readings; `innovation` (C, 2, M):
+    reading minus forecast, and its SD; `flag` (C, M); `evidence` (C,); `replaced` (C,) members that failed; `size` (C,)
+    the effective number of members. `history` keeps what smoothers need, or has length 0.
+    """
+
+    forecast: Array
+    analysis: Array
+    outputs: Array
+    innovation: Array
+    flag: NDArray[np.int8]
+    evidence: Array
+    replaced: NDArray[np.int64]
+    size: Array
+    history: tuple[Array, ...]
+
+
+def records(plant: "Plant", cycles: int, history: tuple[tuple[int, ...], ...], *, keep: bool) -> Records:
+    """Return empty records; those of smoothers, of these shapes for each cycle, where `keep` says so."""
+    z, k, m = len(plant.names), plant.model.output_layout.size, plant.plan.y.shape[1]
+    kept = tuple(np.full((cycles if keep else 0, *shape), np.nan) for shape in history)
+    return Records(
+        np.full((cycles, 2, z), np.nan), np.full((cycles, 2, z), np.nan), np.full((cycles, 4, k), np.nan),
+        np.full((cycles, 2, m), np.nan), np.zeros((cycles, m), dtype=np.int8), np.zeros(cycles),
+        np.zeros(cycles, dtype=np.int64), np.full(cycles, np.nan), kept,
+    )  # fmt: skip
+
+
+class Filter(Protocol):
+    """What every filter offers; cycles are counted by the plant's plan."""
+
+    def pieces(self, model: Any) -> int | None:
+        """Return into how many legs a gap between readings is cut for process noise."""
+
+    def init(self, plant: "Plant", seed: int | None) -> FilterState:
+        """Return the state when the clock starts."""
+
+    def predict(self, plant: "Plant", state: FilterState, cycle: int) -> FilterState:
+        """Return the state carried to a cycle's readings."""
+
+    def update(self, plant: "Plant", state: FilterState, cycle: int) -> FilterState:
+        """Return the state after a cycle's readings."""
+
+    def run(self, plant: "Plant", state: FilterState, *, keep: bool = False) -> tuple[FilterState, Records]:
+        """Return the last state of all cycles of the plan, and what was written down."""

@@ -1,0 +1,1 @@
+"""Bridges: structures whose stiffness is learnt from modes."""

@@ -279,7 +279,7 @@ def test_bounded_parameters_are_sampled_and_carried_on():
     rates = np.repeat([0.2, 0.8, 1.2], 6)
     table = pd.DataFrame({"unit": np.repeat(["a", "b", "c"], 6), "time": np.tile(np.arange(6.0), 3)})
     table["y"] = 1.0 + rates * table.time + 0.3 * rng.normal(size=18)
-    pool = {"slope": "partial", "share": "partial", "level": "none"}
+    pool = {"slope": wb.Partial(centred=True), "share": wb.Partial(centred=True), "level": "none"}
     few = {"draws": 200, "tune": 400, "chains": 2, "seed": 1, "progress": False}
     calibration = wb.calibrate(Bounded(), table, pool=pool, **few)
     posterior = calibration.posterior

@@ -123,15 +123,32 @@ class Calibration:
 
         return check(self)
 
-    def new_unit(self, *, seed: int | None = None) -> xr.Dataset:
+    def new_unit(self, data: Any = None, *, inputs: Any = None, seed: int | None = None) -> xr.Dataset:
         """Return draws of the parameters of a unit not yet seen, over chain and draw.
 
-        Partially pooled parameters are drawn from the population; the others are as estimated. ParameterError when a
-        parameter was estimated for each unit on its own, which says nothing about another.
+        Partially pooled parameters are drawn from the population; the others are as estimated. With readings of the
+        unit the draws are those of a calibration of the fleet and this unit together, found in about a second without
+        sampling the fleet again (see `workbench.calibrate.fleet.newcomer`).
+
+        Parameters
+        ----------
+        data, inputs
+            Readings of the one unit, a few or many, and what acted on it, as `wb.calibrate` takes them.
+        seed
+            The same seed gives the same draws.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter was estimated for each unit on its own, which says nothing about another; with data, if the
+            calibration has a discrepancy.
+        DataError, SamplingError
+            If the readings cannot be used as they are, or no draw of the fleet can explain them. Where few can, a
+            warning says so; `effective_draws` in the attributes says how many draws the result is worth.
         """
         from workbench.calibrate.fleet.population import new_unit
 
-        return new_unit(self, seed)
+        return new_unit(self, seed, data, inputs)
 
     def with_sbc(self, result: "SBC") -> "Calibration":
         """Return this calibration with what `wb.sbc` found of the same model and design, for its trust card.

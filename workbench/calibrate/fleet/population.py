@@ -1,19 +1,20 @@
 """Units that were not measured: what the population says about them."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from workbench.base.errors import ParameterError
+from workbench.calibrate.fleet.newcomer import joined
 from workbench.calibrate.fleet.pooling import scale_of
 
 if TYPE_CHECKING:
     from workbench.calibrate.calibration import Calibration
 
 
-def new_unit(calibration: "Calibration", seed: int | None) -> xr.Dataset:
+def new_unit(calibration: "Calibration", seed: int | None, data: Any = None, inputs: Any = None) -> xr.Dataset:
     """Return draws of the parameters of a new unit (see `Calibration.new_unit`)."""
     posterior, problem = calibration.posterior, calibration.problem
     if problem is None:
@@ -21,12 +22,16 @@ def new_unit(calibration: "Calibration", seed: int | None) -> xr.Dataset:
     rng = np.random.default_rng(seed)
     drawn = {}
     pools: dict[str, str] = json.loads(posterior.attrs["pool"])
+    for name in [name for name, way in pools.items() if way == "none"]:
+        raise ParameterError(
+            f"got {name!r} estimated for each unit alone; expected pool={{{name!r}: 'partial'}} or 'complete', "
+            "which say something about a new unit"
+        )
+    if data is not None:
+        return joined(problem, posterior, data, inputs, rng)
+    if inputs is not None:
+        raise ParameterError("new_unit: got inputs without data; expected both, as inputs act on what was read")
     for name, way in pools.items():
-        if way == "none":
-            raise ParameterError(
-                f"got {name!r} estimated for each unit alone; expected pool={{{name!r}: 'partial'}} or 'complete', "
-                "which say something about a new unit"
-            )
         if way == "complete":
             drawn[name] = posterior[name]
             continue

@@ -93,9 +93,10 @@ def test_a_patient_from_two_samples_is_as_in_the_fleet_calibrated_again() -> Non
     late = samples[(samples["unit"] == 9) & samples["time"].between(1.0, 10.0)].iloc[[0, -1]]
     others = samples[samples["unit"] != 9]
     pool = dict.fromkeys(["ka", "CL", "V"], "partial")
-    keep = {"draws": 2000, "seed": 3, "progress": False, "inputs": inputs, "pool": pool}
-    again = wb.calibrate(OneCompartmentOral, pd.concat([others, late]), **keep)
-    fleet = wb.calibrate(OneCompartmentOral, others, **keep)
+    keep = {"draws": 2000, "seed": 3, "progress": False, "pool": pool}
+    again = wb.calibrate(OneCompartmentOral, pd.concat([others, late]), inputs=inputs, **keep)
+    doses = {unit: dose for unit, dose in inputs["dose"].items() if unit != 9}
+    fleet = wb.calibrate(OneCompartmentOral, others, inputs={"dose": doses}, **keep)
     new = fleet.new_unit(late, inputs={"dose": {9: inputs["dose"][9]}}, seed=1)
     assert new.attrs["effective_draws"] > 1000
     for name in pool:

@@ -4,7 +4,8 @@ A value of `inputs` may be
 
 - a number: constant (not for an impulse);
 - a DataArray over `time`, over `unit` and `time`, or over `unit` alone (a constant for each unit);
-- a pandas Series indexed by time, or by `unit` and `time`;
+- a pandas Series indexed by time, by `unit` and `time`, or by `unit` alone (a constant for each unit: a covariate, such
+  as `table.groupby("unit")["weight"].first()`);
 - a long table (a DataFrame, or the path of a CSV file): columns `time`, the input's own name or else `value`, and
   `unit` where units differ; other columns are not read;
 - a dict from times to values, a list of pairs (time, value), or a dict from units to such dicts.
@@ -134,7 +135,7 @@ def _from_array(array: Any, where: str) -> dict[str, Column]:
 def _from_pandas(series: Any, where: str) -> dict[str, Column]:
     value = Column(series.to_numpy(), series.attrs.get("units"))
     if series.index.nlevels == 1:
-        return {"value": value, TIME: Column(series.index.to_numpy())}
+        return {"value": value, UNIT if series.index.name == UNIT else TIME: Column(series.index.to_numpy())}
     columns = read_table(series.to_frame("value"), where)
     if set(columns) != {UNIT, TIME, "value"} or series.index.nlevels > 2:
         names = list(series.index.names)

@@ -84,7 +84,15 @@ def drawn(calibration: Calibration, observed: xr.DataArray) -> dict[str, Figure]
     }
 
 
-NAMES = ["measured", "prior_predictive", "prior_posterior", "individual_fits", "visual_predictive_check", "ranks"]
+NAMES = [
+    "measured",
+    "prior_predictive",
+    "prior_posterior",
+    "individual_fits",
+    "visual_predictive_check",
+    "ranks",
+    "loo_pit",
+]
 
 
 def texts(fig: Figure) -> list[tuple[str, Any]]:

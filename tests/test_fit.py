@@ -124,3 +124,19 @@ def test_few_readings_tell_nothing():
     assert found.verdict == "not run"
     assert not found.wanted
     assert gate(Given(xr.DataTree())).wanted
+
+
+def test_the_figure_of_loo_pits_is_their_distribution_less_the_uniform_one() -> None:
+    from calibrations import lynx_hare
+
+    from workbench.report.figures import loo_pit
+
+    calibration = lynx_hare()
+    fig = loo_pit(calibration)
+    for ax, one in zip(fig.axes, fitted(calibration), strict=True):
+        line = ax.lines[-1]
+        place, height = line.get_data()
+        expected = [np.mean(one.pit < z) - z for z in place]
+        np.testing.assert_allclose(height, expected, atol=1e-12)
+        assert ax.get_title() == f"{one.name}  ({one.observed.size} readings)"
+        assert line.get_color() == "#0072B2"  # within its band

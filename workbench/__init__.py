@@ -35,6 +35,7 @@ _HOMES = {
     "workbench.calibrate.sbc.study": ("sbc",),
     "workbench.calibrate.calibration": ("Calibration",),
     "workbench.calibrate.trust.compare": ("compare",),
+    "workbench.calibrate.trust.prior_fit": ("check_prior",),
     "workbench.calibrate.identify.foresight": ("identify",),
     "workbench.forecast.propagate": ("forecast",),
     "workbench.twin": ("Twin",),

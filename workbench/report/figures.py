@@ -26,12 +26,14 @@ from workbench.report.curves import (
     spread,
     visual_predictive_check,
 )
+from workbench.report.fit import loo_pit
 from workbench.report.style import BLUE, GREEN, INK, LINES, ORANGE, PAGE, PALE_BLUE, RED, label, panels, styled
 from workbench.report.tables import elements
 
 __all__ = [
     "fill",
     "individual_fits",
+    "loo_pit",
     "measured",
     "prior_posterior",
     "prior_predictive",

@@ -81,6 +81,7 @@ def drawn(calibration: Calibration, observed: xr.DataArray) -> dict[str, Figure]
         "individual_fits": figures.individual_fits(calibration, names={k: f"subject {k}" for k in inputs["dose"]}),
         "visual_predictive_check": figures.visual_predictive_check(check, observed, ticks=[0, 1, 2, 4, 8, 12, 24]),
         "ranks": figures.ranks(calibration),
+        "loo_pit": figures.loo_pit(lynx_hare()),
     }
 
 

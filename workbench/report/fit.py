@@ -9,7 +9,7 @@ from workbench.base.errors import DataError
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.sbc.ranks import LEVEL, Uniform
 from workbench.calibrate.trust.fit import HIGHEST, fitted
-from workbench.report.style import BLUE, INK, PAGE, PALE_BLUE, RED, panels, styled
+from workbench.report.style import BLUE, COLUMN, INK, PAGE, PALE_BLUE, RED, panels, styled
 
 
 @styled
@@ -28,7 +28,7 @@ def loo_pit(calibration: Calibration) -> Figure:
         raise DataError("got no output whose readings are independent given the parameters; expected one or more")
     columns = min(3, len(found))
     rows = math.ceil(len(found) / columns)
-    fig, axes = panels(rows, columns, width=PAGE * columns / 3, height=0.4 + 1.7 * rows, sharex=True)
+    fig, axes = panels(rows, columns, width=COLUMN if columns == 1 else PAGE, height=0.4 + 1.7 * rows, sharex=True)
     for ax in list(axes.flat)[len(found) :]:
         ax.set_visible(False)
     for ax, one in zip(axes.flat, found, strict=False):

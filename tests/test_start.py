@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import threadpoolctl
 from calibrations import DRIFT, PRIORS, REFERENCE, Level, Sensors, density_of, sensors_data
 
 import workbench as wb
@@ -164,3 +165,24 @@ def test_a_large_space_is_climbed_without_its_curvature():
     np.testing.assert_allclose(start.top, (residual / 4 + 5 / 100) / (3 / 4 + 1 / 100), atol=1e-3)  # prior N(5, 10)
     assert len(start.modes) == 1
     assert len(asked) < 1500
+
+
+def test_climbs_keep_blas_to_one_thread_and_give_the_others_back():
+    problem, _, density = density_of("levels")
+    seen = set[int]()
+
+    class Watched:
+        space = density.space
+
+        def evaluate(self, point):
+            if not seen:
+                seen.update(threads())
+            return density.evaluate(point)
+
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+
+    with threadpoolctl.threadpool_limits(limits=2, user_api="blas"):
+        find_start(problem, Watched(), np.random.default_rng(0))
+        assert set(threads()) == {2}
+    assert seen == {1}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from workbench.base.errors import ParameterError
 from workbench.base.schema import UNIT
+from workbench.base.threads import one_blas_thread
 from workbench.calibrate.bayes import build
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.discrepancy.integrated import drawn_back
@@ -140,6 +141,7 @@ def _by_gradient(
     return made, *draw_posterior(problem, density, steps=steps, sizes=sizes, streams=streams)
 
 
+@one_blas_thread()
 def draw_posterior(
     problem: Problem, density: Density, *, steps: Progress, sizes: dict[str, int], streams: Any
 ) -> tuple[Draws, dict[str, Any]]:

@@ -19,6 +19,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from workbench.base.errors import ParameterError
+from workbench.base.threads import one_blas_thread
 from workbench.calibrate.calibration import MASS
 from workbench.calibrate.identify.climb import Climb, Likelihood
 from workbench.calibrate.identify.coordinates import Coordinate, coordinates_of
@@ -69,6 +70,7 @@ class Profile:
         return f"profile{100 * self.mass:.0f}_lb", f"profile{100 * self.mass:.0f}_ub"
 
 
+@one_blas_thread()
 def profile_likelihoods(calibration: "Calibration", chosen: Sequence[Coordinate]) -> dict[str, Profile]:
     """Return the profile likelihood of each chosen coordinate, by label; ParameterError for a simulator."""
     problem, made = calibration.problem, calibration.model

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.base.errors import SamplingError
+from workbench.base.threads import one_blas_thread
 from workbench.calibrate.fleet.pooling import draw_prior, scale_of
 from workbench.calibrate.problem import Problem
 from workbench.calibrate.sampling.density import Density
@@ -78,6 +79,7 @@ class Start:
         return mode.top.copy()
 
 
+@one_blas_thread()
 def find_start(problem: Problem, density: Density, rng: np.random.Generator) -> Start:
     """Return where chains may start; SamplingError when no draw of the prior has a finite density."""
     with np.errstate(all="ignore"):  # a draw may round to the end of its support

@@ -31,6 +31,7 @@ _HOMES = {
     "workbench.sync.filters.analysis": ("Localisation", "PerturbedObservations", "SquareRoot"),
     "workbench.sync.filters.ensemble": ("EnKF",),
     "workbench.sync.filters.extended": ("ExtendedKalman", "Kalman"),
+    "workbench.sync.filters.unscented": ("UnscentedKalman",),
     "workbench.calibrate.posterior": ("calibrate", "to_pymc"),
     "workbench.calibrate.sbc.study": ("sbc",),
     "workbench.calibrate.calibration": ("Calibration",),

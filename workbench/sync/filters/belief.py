@@ -1,5 +1,6 @@
 """What is believed before the first reading: starts and parameters from priors, numbers, or a posterior's draws."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -90,13 +91,27 @@ class Belief:
         return places, mean, covariance, diffuse
 
     def _moments(self, place: int, prior: Prior) -> tuple[float, float]:
-        """Return mean and variance of a prior, of an estimated parameter those of phi."""
-        if place not in self.scales.place and FAMILIES[prior.name].kin is not None:
+        """Return mean and variance of a prior, of an estimated parameter those of phi.
+
+        Of what has an end these are integrals over a normal score s, phi being smooth in it: Gauss-Hermite quadrature.
+        """
+        where = np.flatnonzero(self.scales.place == place)
+        ends = (
+            (float(self.scales.low[where[0]]), float(self.scales.high[where[0]])) if where.size else (-np.inf, np.inf)
+        )
+        if np.isfinite(ends).any():
+            nodes, weights = np.polynomial.hermite_e.hermegauss(16)
+            weights = weights / weights.sum()
+            score = np.array([0.5 * math.erfc(-s / math.sqrt(2)) for s in nodes])
+            phi = self._phi(place, _quantiles(prior, score))
+            centre = float(weights @ phi)
+            return centre, float(weights @ (phi - centre) ** 2)
+        if FAMILIES[prior.name].kin is not None:
             mean, variance = prior.frozen().stats("mv")
             if np.isfinite(variance):
                 return float(mean), float(variance)
-        phi = self._phi(place, _quantiles(prior, _QUANTILES))
-        return float(phi.mean()), float(phi.var())
+        values = _quantiles(prior, _QUANTILES)  # without a variance: that of the bulk
+        return float(values.mean()), float(values.var())
 
     def _phi(self, place: int, values: Array) -> Array:
         where = np.flatnonzero(self.scales.place == place)

@@ -18,12 +18,11 @@ from workbench.sync.filters.belief import starts
 from workbench.sync.filters.gaussian import compare
 from workbench.sync.filters.plan import PIECES
 from workbench.sync.filters.plant import Plant
-from workbench.sync.filters.protocol import FilterState, Records, begin, records
+from workbench.sync.filters.protocol import Cyclic, FilterState, Records, begin, records
 from workbench.sync.filters.scale import natural, no_scales, unbounded
 from workbench.sync.filters.sensors import shown
 
 Array = NDArray[np.float64]
-PREDICT, UPDATE = 1, 2
 
 
 @njit(cache=True, error_model="numpy")
@@ -201,7 +200,7 @@ def _cycles(where: Any, span: Any, given: Any, members: Any, how: Any, record: A
 
 
 @dataclass(frozen=True)
-class EnKF:
+class EnKF(Cyclic):
     """The ensemble Kalman filter (Evensen, Data Assimilation, 2nd ed. 2009).
 
     Parameters
@@ -244,18 +243,6 @@ class EnKF:
         rng = np.random.default_rng(seed)
         arrays = {"members": initial_members(plant, rng, self.members)}
         return begin(float(plant.schedule.begin[0]), plant.names, arrays, rng)
-
-    def predict(self, plant: Plant, state: FilterState, cycle: int) -> FilterState:
-        """Return members carried to a cycle's readings."""
-        return self._run(plant, state, (cycle, cycle + 1), PREDICT, keep=False)[0]
-
-    def update(self, plant: Plant, state: FilterState, cycle: int) -> FilterState:
-        """Return members after a cycle's readings."""
-        return self._run(plant, state, (cycle, cycle + 1), UPDATE, keep=False)[0]
-
-    def run(self, plant: Plant, state: FilterState, *, keep: bool = False) -> tuple[FilterState, Records]:
-        """Return the last state of all cycles of the plan, and what was written down."""
-        return self._run(plant, state, (0, len(plant.plan.y)), PREDICT | UPDATE, keep=keep)
 
     def _run(
         self, plant: Plant, state: FilterState, span: tuple[int, int], what: int, *, keep: bool

@@ -15,13 +15,12 @@ from workbench.sync.filters.belief import starts
 from workbench.sync.filters.gaussian import carried, compare, correct, project, spreads
 from workbench.sync.filters.plan import PIECES
 from workbench.sync.filters.plant import Plant
-from workbench.sync.filters.protocol import FilterState, Records, begin, records
+from workbench.sync.filters.protocol import Cyclic, FilterState, Records, begin, records
 from workbench.sync.filters.scale import natural
 from workbench.sync.filters.sensors import shown, shown_slope
 from workbench.sync.filters.transition import Transitions, transitions
 
 Array = NDArray[np.float64]
-PREDICT, UPDATE = 1, 2
 _MOMENTS = ("mean", "covariance", "diffuse")
 
 
@@ -149,7 +148,7 @@ def _cycles(where: Any, span: Any, what: int, given: Any, moments: Any, gate: fl
 
 
 @dataclass(frozen=True)
-class ExtendedKalman:
+class ExtendedKalman(Cyclic):
     """The extended Kalman filter (Jazwinski, Stochastic Processes and Filtering Theory, 1970, theorem 8.1).
 
     The mean follows the model; the covariance follows its linearisation about the mean, whose derivatives are the exact
@@ -175,18 +174,6 @@ class ExtendedKalman:
         mean, covariance, diffuse = initial_moments(plant)
         arrays = {"mean": mean, "covariance": covariance, "diffuse": diffuse}
         return begin(float(plant.schedule.begin[0]), plant.names, arrays, np.random.default_rng(seed))
-
-    def predict(self, plant: Plant, state: FilterState, cycle: int) -> FilterState:
-        """Return mean and covariance carried to a cycle's readings."""
-        return self._run(plant, state, (cycle, cycle + 1), PREDICT, keep=False)[0]
-
-    def update(self, plant: Plant, state: FilterState, cycle: int) -> FilterState:
-        """Return mean and covariance after a cycle's readings."""
-        return self._run(plant, state, (cycle, cycle + 1), UPDATE, keep=False)[0]
-
-    def run(self, plant: Plant, state: FilterState, *, keep: bool = False) -> tuple[FilterState, Records]:
-        """Return the last state of all cycles of the plan, and what was written down."""
-        return self._run(plant, state, (0, len(plant.plan.y)), PREDICT | UPDATE, keep=keep)
 
     def _transitions(self, plant: Plant) -> Transitions:
         return Transitions.none(len(plant.sigma))

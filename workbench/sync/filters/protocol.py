@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 USED, MISSING, REFUSED, AT_LIMIT = 0, 1, 2, 3
+PREDICT, UPDATE = 1, 2
 _MASK = 2**64 - 1
 
 
@@ -124,6 +125,73 @@ def records(plant: "Plant", cycles: int, history: tuple[tuple[int, ...], ...], *
         np.full((cycles, 2, m), np.nan), np.zeros((cycles, m), dtype=np.int8), np.zeros(cycles),
         np.zeros(cycles, dtype=np.int64), np.full(cycles, np.nan), kept,
     )  # fmt: skip
+
+
+def accept(plant: "Plant", state: FilterState, cycle: int, what: int) -> None:
+    """Refuse a state that is not the one before a cycle; DataError says which is expected."""
+    plan, unit = plant.plan, plant.model.time_unit
+    ends = plan.until[plan.leg[1:] - 1]
+    if state.names != plant.names:
+        raise DataError(f"got a state of {list(state.names)}; expected one of {list(plant.names)}")
+    if not 0 <= cycle < ends.size:
+        raise DataError(f"got cycle {cycle}; expected one of 0 to {ends.size - 1}, as there are {ends.size} readings")
+    before = float(ends[cycle - 1] if cycle else plant.schedule.begin[0])
+    expected = before if what & PREDICT else float(ends[cycle])
+    if abs(state.time - expected) > 1e-9 * max(abs(expected), 1.0):
+        older = "; these readings are older than the state" if state.time > ends[cycle] else ""
+        raise DataError(
+            f"got a state at t = {state.time:.6g} {unit}; expected the one at {expected:.6g} {unit} that "
+            f"{'goes before' if what & PREDICT else 'was carried to'} the readings at {ends[cycle]:.6g} {unit}{older}"
+        )
+    for name, values in state.arrays.items():
+        if np.isnan(values).any():
+            raise DataError(f"got a state whose {name} holds NaN; expected numbers")
+    if "covariance" in state.arrays:
+        _refuse_negative(state)
+
+
+def _refuse_negative(state: FilterState) -> None:
+    """Refuse a covariance that is none: not symmetric, or with a variance below zero in some direction."""
+    P = state.arrays["covariance"]
+    sd = np.sqrt(np.abs(np.diag(P)))
+    sd[sd == 0.0] = 1.0
+    R = P / np.outer(sd, sd)
+    if not np.allclose(R, R.T, atol=1e-9):
+        raise DataError("got a covariance that is not symmetric; expected P equal to its transpose")
+    values, directions = np.linalg.eigh(R)
+    if values[0] < -1e-9 * max(values[-1], 1.0):
+        most = np.argsort(-np.abs(directions[:, 0]))[:2]
+        raise DataError(
+            f"got a covariance that is not positive definite: in units of its SDs its smallest eigenvalue is "
+            f"{values[0]:.3g}, mostly along {[state.names[k] for k in most]}; expected none below 0"
+        )
+
+
+class Cyclic:
+    """What filters share that run in a compiled loop over cycles: their steps are parts of it."""
+
+    def predict(self, plant: "Plant", state: FilterState, cycle: int) -> FilterState:
+        """Return the state carried to a cycle's readings; DataError if it is not the one before it."""
+        return self._checked(plant, state, (cycle, cycle + 1), PREDICT)[0]
+
+    def update(self, plant: "Plant", state: FilterState, cycle: int) -> FilterState:
+        """Return the state after a cycle's readings; DataError if it was not carried to them."""
+        return self._checked(plant, state, (cycle, cycle + 1), UPDATE)[0]
+
+    def run(self, plant: "Plant", state: FilterState, *, keep: bool = False) -> tuple[FilterState, Records]:
+        """Return the last state of all cycles of the plan, and what was written down."""
+        return self._checked(plant, state, (0, len(plant.plan.y)), PREDICT | UPDATE, keep=keep)
+
+    def _checked(
+        self, plant: "Plant", state: FilterState, span: tuple[int, int], what: int, *, keep: bool = False
+    ) -> tuple[FilterState, Records]:
+        accept(plant, state, span[0], what)
+        return self._run(plant, state, span, what, keep=keep)
+
+    def _run(
+        self, plant: "Plant", state: FilterState, span: tuple[int, int], what: int, *, keep: bool
+    ) -> tuple[FilterState, Records]:
+        raise NotImplementedError
 
 
 class Filter(Protocol):

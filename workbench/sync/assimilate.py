@@ -46,7 +46,8 @@ def assimilate(
     inputs
         As in `wb.simulate`.
     filter
-        `wb.EnKF(members=100)` by default; `wb.Kalman()`; `wb.ExtendedKalman()`; `wb.UnscentedKalman()`.
+        `wb.EnKF(members=100)` by default; `wb.Kalman()`; `wb.ExtendedKalman()`; `wb.UnscentedKalman()`;
+        `wb.ParticleFilter(particles=1000)`.
     parameters
         Mapping from names to numbers (known), or to priors or draws, which are estimated jointly with the states on an
         unbounded scale (the logarithm of what is positive); a posterior, or a calibration, whose draws seed the filter.

@@ -31,8 +31,8 @@ class FilterState:
     names
         (Z,) states, then estimated parameters, whose numbers are phi (see `scale`).
     arrays
-        Of Gaussian filters `mean` (Z,), `covariance` and `diffuse` (Z, Z); of ensembles `members` (B, Z) and
-        `log_weights` (B,).
+        Of Gaussian filters `mean` (Z,), `covariance` and `diffuse` (Z, Z); of ensembles `members` (B, Z), of particles
+        also `log_weights` (B,) and, between prediction and update, what is `expected` of the readings: mean, variance.
     random
         (6,) state of NumPy's PCG64.
     log_evidence
@@ -68,7 +68,8 @@ class FilterState:
         import xarray as xr
 
         dims = {"mean": ("name",), "covariance": ("name", "name_"), "diffuse": ("name", "name_"),
-                "members": ("member", "name"), "log_weights": ("member",)}  # fmt: skip
+                "members": ("member", "name"), "log_weights": ("member",),
+                "expected": ("moment", "reading")}  # fmt: skip
         data = {n: (dims[n], v) for n, v in self.arrays.items() if v.size} | {"random": (("word",), self.random)}
         attrs = {"time": self.time, "log_evidence": self.log_evidence}
         return xr.Dataset(data, {"name": list(self.names)}, attrs)

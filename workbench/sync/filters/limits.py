@@ -79,15 +79,14 @@ def _log_count_tail(kind: int, first: float, limit: float, value: float, upper: 
         if upper:
             return math.log1p(-min(total, 1.0))
         return math.log(min(total, 1.0)) if total > 0.0 else log_density(kind, first, 0.0, math.floor(limit), value)
-    count = math.ceil(limit)
-    top = log_density(kind, first, 0.0, count, value)
+    top = log_density(kind, first, 0.0, math.ceil(limit), value)
     if top == -math.inf:
         return top
-    term = 1.0
-    while term > 1e-17 * total or count < value:
+    term, at = 1.0, float(math.ceil(limit))
+    while term > 1e-17 * total or at < value:
         total += term
-        count += 1.0
-        term = math.exp(log_density(kind, first, 0.0, count, value) - top)
+        at += 1.0
+        term = math.exp(log_density(kind, first, 0.0, at, value) - top)
     return top + math.log(total)
 
 

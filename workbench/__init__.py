@@ -24,7 +24,7 @@ _HOMES = {
     "workbench.declare.static": ("Static",),
     "workbench.declare.simulator": ("Simulator",),
     "workbench.declare.discrepancy": ("Discrepancy",),
-    "workbench.declare.partial": ("Partial",),
+    "workbench.declare.partial": ("Correlated", "Partial"),
     "workbench.declare.quantity": ("Event", "Input", "Output", "Parameter", "State"),
     "workbench.simulate.run": ("simulate",),
     "workbench.sync.assimilate": ("assimilate",),

@@ -10,7 +10,8 @@ from workbench.base.schema import UNIT
 from workbench.calibrate import graphs
 from workbench.calibrate.discrepancy import integrated
 from workbench.calibrate.discrepancy.discrepancy import scale_variable, with_discrepancy
-from workbench.calibrate.fleet.pooling import variable
+from workbench.calibrate.fleet.correlation import chains_of
+from workbench.calibrate.fleet.pooling import distribution, variable
 from workbench.calibrate.problem import Problem
 from workbench.declare.prior import Prior
 from workbench.declare.simulator import Simulator
@@ -24,13 +25,17 @@ def build(problem: Problem) -> pm.Model:
     model = problem.model
     count = problem.rows.size - 1
     with pm.Model(coords=_coords(problem)) as made:
+        shares = {n: distribution(n, prior) for group in problem.correlated for n, prior in group.priors.items()}
+        chains = chains_of(problem.correlated, shares, pt.sqrt)
         theta = {}
         for name, quantity in model.theta.items():
             if quantity.prior is None:
                 theta[name] = pt.constant(np.broadcast_to(quantity.nominal(), model.shape(quantity)))
             else:
                 way, partial = problem.pool[name], problem.resolved.get(name)
-                theta[name] = variable(quantity, way, count, model.shape(quantity), partial=partial)
+                theta[name] = variable(
+                    quantity, way, count, model.shape(quantity), partial=partial, chain=chains.get(name)
+                )
         outputs = _solve(problem, _matrix(problem, theta, count))
         for name in problem.measured:
             _observe(problem, name, outputs)

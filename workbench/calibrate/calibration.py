@@ -123,6 +123,16 @@ class Calibration:
 
         return check(self)
 
+    def correlation(self) -> xr.DataArray:
+        """Return the correlation matrix of units' effects, over chain, draw, `effect` and `other_effect`.
+
+        Of the parameters that a `wb.Correlated` names, on the scales on which they vary; those of different groups are
+        independent. ParameterError without any. The posterior holds each pair once, as `<first>_<second>_corr`.
+        """
+        from workbench.calibrate.fleet.correlation import matrix
+
+        return matrix(self.posterior)
+
     def new_unit(self, data: Any = None, *, inputs: Any = None, seed: int | None = None) -> xr.Dataset:
         """Return draws of the parameters of a unit not yet seen, over chain and draw.
 

@@ -15,6 +15,7 @@ from workbench.calibrate.bayes import build
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.discrepancy.integrated import drawn_back
 from workbench.calibrate.discrepancy.terms import encoded
+from workbench.calibrate.fleet import correlation
 from workbench.calibrate.fleet.pooling import attributes_of
 from workbench.calibrate.predict import derived, labelled, labelled_density, predictive
 from workbench.calibrate.problem import Problem, pose
@@ -48,7 +49,8 @@ def to_pymc(model: Any, data: Any, *, inputs: Any = None, pool: Any = None, disc
     pool
         Mapping from parameters, or arguments of noise such as `<output>_sigma`, to "complete" (one value for all
         units, the default), "none" (one for each) or "partial" (one for each, from a population: `<name>_pop` is its
-        median, `<name>_sd` the SD between units).
+        median, `<name>_sd` the SD between units). A `wb.Partial` says more of a population; under a tuple of
+        parameters, a `wb.Correlated` says that their effects go together.
     discrepancy
         What the model gets wrong, as unknown functions: a `wb.Discrepancy`, or several, each of another output.
 
@@ -195,6 +197,8 @@ def _posterior(problem: Problem, variables: Mapping[str, Array]) -> xr.Dataset:
     named = {**{name: model.theta[name] for name in model.estimated}, **model.noise_parameters}
     attributes = {k: v for quantity in named.values() for k, v in attributes_of(quantity).items()}
     labels = {UNIT: list(problem.units or ()), **model.labels}
+    for group in problem.correlated:
+        attributes |= group.attributes()
     for term in problem.terms.values():
         attributes, labels = attributes | term.attributes, labels | term.dim
     shape = next(iter(variables.values())).shape[:2]
@@ -204,6 +208,8 @@ def _posterior(problem: Problem, variables: Mapping[str, Array]) -> xr.Dataset:
     attrs = {"model": model.name, "time_unit": model.time_unit, "pool": json.dumps(dict(problem.pool))}
     if problem.partials:
         attrs["populations"] = json.dumps({name: one.to_dict() for name, one in problem.resolved.items()})
+    if problem.correlated:
+        attrs["correlated"] = correlation.encoded(problem.correlated)
     if problem.terms:
         attrs["discrepancy"] = encoded(problem)
     if said := censoring.notes(problem):

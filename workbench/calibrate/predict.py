@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from workbench.base.schema import UNIT
 from workbench.calibrate.discrepancy.discrepancy import at_data
+from workbench.calibrate.fleet.correlation import derived_of
 from workbench.calibrate.fleet.pooling import from_offset
 from workbench.calibrate.problem import Problem
 from workbench.declare.model import Model
@@ -19,10 +20,12 @@ Array = NDArray[np.float64]
 
 
 def derived(problem: Problem, free: Mapping[str, Array]) -> dict[str, Array]:
-    """Add the parameters that the PyMC model derives from offsets on an unbounded scale."""
-    added = {}
+    """Add the parameters that the PyMC model derives from offsets on an unbounded scale, and correlations."""
+    added = dict[str, Array]()
+    for group in problem.correlated:
+        added |= derived_of(problem, group, free)
     for name in problem.pool:
-        if name not in free:
+        if name not in free and name not in added:
             prior = problem.quantity(name).prior
             assert prior is not None
             own = len(problem.quantity(name).dims)

@@ -12,10 +12,11 @@ from workbench.base.errors import DataError, DeclarationError, ParameterError, u
 from workbench.base.schema import UNIT
 from workbench.calibrate.discrepancy.discrepancy import Term
 from workbench.calibrate.discrepancy.terms import terms_of
+from workbench.calibrate.fleet.correlation import Group, groups_of
 from workbench.calibrate.fleet.pooling import spread_prior
 from workbench.calibrate.sensors.sensor import Sensor, check_readings
 from workbench.declare.model import Model, as_model
-from workbench.declare.partial import Partial
+from workbench.declare.partial import Correlated, Partial, by_parameter
 from workbench.declare.prior import Prior
 from workbench.declare.quantity import Parameter
 from workbench.simulate.kernel import count_stiff, method_of
@@ -49,6 +50,8 @@ class Problem:
         Discrepancies by the output they are added to.
     partials
         Of each partially pooled parameter, how it varies between units.
+    correlated
+        Groups of them whose effects are correlated.
     """
 
     model: Model
@@ -58,6 +61,7 @@ class Problem:
     inputs: Mapping[str, Any]
     terms: Mapping[str, Term] = field(default_factory=dict)
     partials: Mapping[str, Partial] = field(default_factory=dict)
+    correlated: tuple[Group, ...] = ()
 
     @property
     def units(self) -> tuple[Any, ...] | None:
@@ -184,20 +188,26 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None, discrep
         )
     observations = observe(model, data)
     unread = [f"{n}_{key}" for n, noise in noisy.items() if n not in observations.values for key in noise.priors]
-    pools = {name: way for name, way in _pools(model, pool, observations.units).items() if name not in unread}
+    ways, groups = _by_parameter(pool)
+    pools = {name: way for name, way in _pools(model, ways, observations.units).items() if name not in unread}
     begin, end = spans(observations)
     refuse_mixed_zones(data, inputs if isinstance(inputs, Mapping) else {})
     schedule = build_schedule(model, inputs, units=observations.units, begin=begin, end=end, clock=observations.clock)
-    partials = {n: pool[n] if isinstance(pool[n], Partial) else Partial() for n, w in pools.items() if w == "partial"}
+    partials = {n: ways[n] if isinstance(ways[n], Partial) else Partial() for n, w in pools.items() if w == "partial"}
     made = Problem(model, observations, schedule, pools, dict(inputs or {}), partials=partials)
+    made = replace(made, correlated=groups_of(model, groups))
     check_readings(made)
     return replace(made, terms=terms_of(made, discrepancy))
 
 
-def _pools(model: Model, pool: Any, units: tuple[Any, ...] | None) -> dict[str, str]:
+def _by_parameter(pool: Any) -> tuple[dict[Any, Any], dict[tuple[str, ...], Correlated]]:
     if not isinstance(pool, Mapping | None):
         raise ParameterError(f"got pool={pool!r}; expected a mapping such as {{'ka': 'partial'}}")
-    given = {n: "partial" if isinstance(way, Partial) else way for n, way in (pool or {}).items()}
+    return by_parameter(pool)
+
+
+def _pools(model: Model, ways: Mapping[Any, Any], units: tuple[Any, ...] | None) -> dict[str, str]:
+    given = {n: "partial" if isinstance(way, Partial) else way for n, way in ways.items()}
     names = {*model.theta, *model.noise_parameters}
     for name, way in given.items():
         known = [*model.estimated, *model.noise_parameters]

@@ -22,11 +22,12 @@ from workbench.base.schema import SAMPLE, TIME, UNIT
 from workbench.base.treefile import PREFIX, read, write
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.discrepancy.terms import decoded
+from workbench.calibrate.fleet import correlation
 from workbench.calibrate.problem import Problem, pose
 from workbench.calibrate.trust.card import TrustCard
 from workbench.declare.describe import differences, digest, document
 from workbench.declare.model import Model, as_model
-from workbench.declare.partial import from_plain
+from workbench.declare.partial import Correlated, from_plain
 from workbench.simulate.series import Series, read_inputs
 
 _DECLARATION, _DIGEST, _VERSIONS = f"{PREFIX}declaration", f"{PREFIX}digest", f"{PREFIX}versions"
@@ -168,6 +169,7 @@ def _posed(model: Model, groups: Mapping[str, xr.Dataset], inputs: Mapping[str, 
     discrepancy = decoded(attrs.get("discrepancy"))
     pool = json.loads(attrs["pool"])
     pool |= {name: from_plain(one) for name, one in json.loads(attrs.get("populations", "{}")).items()}
+    pool |= {group.names: Correlated(group.eta) for group in correlation.decoded(attrs.get("correlated"))}
     return pose(model, groups["/observed_data"], inputs=inputs, pool=pool, discrepancy=discrepancy)
 
 

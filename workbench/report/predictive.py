@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from workbench.base.errors import DataError
 from workbench.base.schema import CHAIN, DRAW, MEMBER, TIME, UNIT
 from workbench.calibrate.calibration import Calibration
+from workbench.calibrate.fleet.correlation import Group, groups_of
 from workbench.calibrate.fleet.pooling import draw_prior, scale_of, spread_prior
 from workbench.calibrate.predict import labelled, noise_arguments, predictive
 from workbench.calibrate.sensors.likelihood import draw_readings
 from workbench.declare.model import Model, as_model
-from workbench.declare.partial import Partial
+from workbench.declare.partial import Partial, by_parameter
 from workbench.simulate.run import simulate
 
 Array = NDArray[np.float64]
@@ -40,21 +41,32 @@ def prior_units(
     model = as_model(model)
     rng = np.random.default_rng(seed)
     drawn: dict[str, Any] = {}
+    ways, groups = by_parameter(pool)
+    z = _correlated(groups_of(model, groups), rng, draws)
     for name, quantity in {**model.theta, **model.noise_parameters}.items():
         if quantity.prior is None:
             continue
         shape = (draws, *model.shape(quantity))
         values = draw_prior(quantity.prior, rng, shape)
-        way = (pool or {}).get(name)
+        way = ways.get(name)
         if way == "partial" or isinstance(way, Partial):
             scale = scale_of(quantity.prior)
             law = spread_prior(quantity.prior, way if isinstance(way, Partial) else None)
             spread = draw_prior(law, rng, shape)
-            values = scale.unlink(scale.link(values) + spread * rng.normal(size=shape))
+            values = scale.unlink(scale.link(values) + spread * z.get(name, rng.normal(size=shape)))
         attrs = {"units": quantity.unit, "long_name": quantity.long_name}
         drawn[name] = ((MEMBER, *quantity.dims), values, attrs)
     labels = {dim: model.labels[dim] for dims, _, _ in drawn.values() for dim in dims[1:]}
     return xr.Dataset(drawn, {MEMBER: np.arange(draws), **labels}, {"model": model.name})
+
+
+def _correlated(groups: tuple[Group, ...], rng: np.random.Generator, draws: int) -> dict[str, Array]:
+    """Return standardised effects (draws,) of one unit for each draw of the correlations."""
+    made = {}
+    for group in groups:
+        z = group.root(group.draw(rng, draws)) @ rng.normal(size=(draws, len(group.names), 1))
+        made |= dict(zip(group.names, z[:, :, 0].T, strict=True))
+    return made
 
 
 def prior_readings(

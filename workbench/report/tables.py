@@ -10,10 +10,11 @@ import xarray as xr
 from workbench.base.errors import DataError, unknown
 from workbench.base.schema import DRAW_DIMS, UNIT
 from workbench.calibrate.calibration import MASS, Calibration
+from workbench.calibrate.fleet.correlation import groups_of
 from workbench.calibrate.fleet.pooling import attributes_of, spread_prior
 from workbench.calibrate.trust.convergence import convergence
 from workbench.declare.model import as_model
-from workbench.declare.partial import Partial
+from workbench.declare.partial import Partial, by_parameter
 from workbench.report.render import DOUBT, Doubt, number_text, unit_text
 
 if TYPE_CHECKING:
@@ -161,12 +162,12 @@ def priors(model: Any, pool: Mapping[str, Any] | None = None) -> "pd.DataFrame":
     import pandas as pd
 
     model = as_model(model)
-    rows = []
+    rows, (ways, groups) = [], by_parameter(pool)
     for name, quantity in {**model.theta, **model.noise_parameters}.items():
         if quantity.prior is None:
             continue
         found = {name: quantity.prior}
-        way = (pool or {}).get(name)
+        way = ways.get(name)
         if way == "partial" or isinstance(way, Partial):
             law = spread_prior(quantity.prior, way if isinstance(way, Partial) else None)
             found = {f"{name}_pop": quantity.prior, f"{name}_sd": law}
@@ -181,6 +182,12 @@ def priors(model: Any, pool: Mapping[str, Any] | None = None) -> "pd.DataFrame":
                     "90% interval": _span(law.quantile(0.05), law.quantile(0.95), 2),
                 }
             )
+    for group in groups_of(model, groups):
+        end = 2 * group.marginal.quantile(0.95) - 1
+        for symbol in [f"{pair}_corr" for pair in group.pairs]:
+            words, law = group.attributes()[symbol]["long_name"], f"LKJ(eta={group.eta:g})"
+            columns = ["parameter", "symbol", "unit", "prior", "90% interval"]
+            rows.append(dict(zip(columns, [words, symbol, unit_text("1"), law, _span(-end, end, 2)], strict=True)))
     return pd.DataFrame(rows)
 
 
@@ -204,7 +211,7 @@ def summary(calibration: Calibration, names: Sequence[str] | None = None) -> "pd
     import pandas as pd
 
     posterior = calibration.posterior
-    chosen = [str(n) for n, v in posterior.data_vars.items() if UNIT not in v.dims]
+    chosen = [str(n) for n, v in posterior.data_vars.items() if UNIT not in v.dims and not _is_basis(v)]
     for name in names or ():
         if name not in chosen:
             raise DataError(unknown("variable", name, chosen, "summary"))
@@ -229,6 +236,11 @@ def summary(calibration: Calibration, names: Sequence[str] | None = None) -> "pd
     if not calibration.trust.passed:
         frame.attrs[DOUBT] = Doubt(calibration.trust.reason, ("median", INTERVAL))
     return frame
+
+
+def _is_basis(draws: xr.DataArray) -> bool:
+    """Whether a variable says nothing by itself: others are made of it."""
+    return bool(draws.attrs.get("role") == "basis")
 
 
 def elements(draws: xr.DataArray) -> Iterator[tuple[str, dict[str, int]]]:

@@ -46,6 +46,8 @@ class Fleet:
         Of each parameter that units have of their own, the scale on which it varies, and its own shape.
     centre, spread
         (chains, draws, E) median and SD of the population of each of its elements, on that scale.
+    ties
+        Places of correlated elements, and the Cholesky factor (chains, draws, d, d) of their correlation.
     """
 
     common: dict[str, Array]
@@ -53,6 +55,7 @@ class Fleet:
     shapes: dict[str, tuple[int, ...]]
     centre: Array
     spread: Array
+    ties: tuple[tuple[list[int], Array], ...]
 
     @staticmethod
     def of(problem: Problem, posterior: xr.Dataset) -> "Fleet":
@@ -70,13 +73,24 @@ class Fleet:
             centre.append(scales[name].link(population).reshape(*lead, -1))
             spread.append(posterior[f"{name}_sd"].values.reshape(*lead, -1))
         empty = [np.empty((*lead, 0))]
-        return Fleet(common, scales, shapes, np.concatenate(centre or empty, 2), np.concatenate(spread or empty, 2))
+        first = dict(zip(own, np.cumsum([0, *(c.shape[2] for c in centre)]).tolist(), strict=False))
+        ties = tuple(([first[name] for name in g.names], g.root(posterior)) for g in problem.correlated)
+        centres, spreads = (np.concatenate(parts or empty, 2) for parts in (centre, spread))
+        return Fleet(common, scales, shapes, centres, spreads, ties)
 
     def chosen(self, rows: NDArray[np.int64]) -> "Fleet":
         """Return the draws (chains, draws) of each chain."""
         chain = np.arange(len(rows))[:, None]
         common = {name: values[chain, rows] for name, values in self.common.items()}
-        return Fleet(common, self.scales, self.shapes, self.centre[chain, rows], self.spread[chain, rows])
+        ties = tuple((columns, root[chain, rows]) for columns, root in self.ties)
+        return Fleet(common, self.scales, self.shapes, self.centre[chain, rows], self.spread[chain, rows], ties)
+
+    def effects(self, z: Array) -> Array:
+        """Return effects of independent standard normal z (chains, draws, E)."""
+        z = z.copy()
+        for columns, root in self.ties:
+            z[:, :, columns] = (root @ z[:, :, columns, None])[..., 0]
+        return self.centre + self.spread * z
 
     def variables(self, effects: Array) -> dict[str, Array]:
         """Return all parameters, of effects (chains, draws, E) on the scales on which units vary."""
@@ -90,14 +104,17 @@ class Fleet:
 
     def density(self, effects: Array) -> Array:
         """Return the log density (chains, draws) of effects, but for a constant of each draw."""
-        return -0.5 * np.sum(((effects - self.centre) / self.spread) ** 2, axis=2)
+        z = (effects - self.centre) / self.spread
+        for columns, root in self.ties:
+            z[:, :, columns] = np.linalg.solve(root, z[:, :, columns, None])[..., 0]
+        return -0.5 * np.sum(z**2, axis=2)
 
 
 def joined(fleet: Problem, posterior: xr.Dataset, data: Any, inputs: Any, rng: np.random.Generator) -> xr.Dataset:
     """Return draws of the parameters of a unit with these readings (see `Calibration.new_unit`)."""
     problem = _pose(fleet, data, inputs)
     draws = Fleet.of(fleet, posterior)
-    effects = draws.centre + draws.spread * rng.normal(size=draws.centre.shape)
+    effects = draws.effects(rng.normal(size=draws.centre.shape))
     likelihood = log_likelihood(problem, draws.variables(effects))
     if not np.isfinite(likelihood).any(axis=1).all():
         raise SamplingError(

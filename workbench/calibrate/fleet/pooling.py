@@ -8,7 +8,7 @@ scale.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc as pm
@@ -22,6 +22,9 @@ from workbench.declare.families import FAMILIES
 from workbench.declare.partial import Partial
 from workbench.declare.prior import Prior, make
 from workbench.declare.quantity import Parameter
+
+if TYPE_CHECKING:
+    from workbench.calibrate.fleet.correlation import Chain
 
 SPREAD = make("HalfNormal", 1.0)
 """Prior of the between-unit SD on a log or logit scale: up to a factor of about seven between units at two SD."""
@@ -74,12 +77,18 @@ def spread_prior(prior: Prior, partial: Partial | None = None) -> Prior:
 
 
 def variable(
-    parameter: Parameter, way: str, count: int, shape: tuple[int, ...] = (), *, partial: Partial | None = None
+    parameter: Parameter,
+    way: str,
+    count: int,
+    shape: tuple[int, ...] = (),
+    *,
+    partial: Partial | None = None,
+    chain: "Chain | None" = None,
 ) -> Any:
     """Return the PyMC variable of an estimated parameter: a scalar, or over `unit` and the dims of a vector.
 
     Elements of a vector are independent, and so are their populations. Where `partial` says that a population is not
-    centred, `<name>_offset` is standard normal.
+    centred, `<name>_offset` is standard normal. With a chain, effects hang on those that it knows.
     """
     assert parameter.prior is not None
     own: dict[str, Any] = {"dims": parameter.dims, "shape": shape} if shape else {}
@@ -92,18 +101,30 @@ def variable(
     spread = distribution(f"{parameter.name}_sd", spread_prior(parameter.prior, partial), **own)
     scale = scale_of(parameter.prior)
     centre = scale.link(population, pt.log)
+    if chain is not None:
+        mean, sd = chain.told
+        centre, spread = centre + spread * mean, spread * sd
     if partial is not None and partial.centred is False:
         between = pm.Normal(f"{parameter.name}_offset", mu=np.float64(0.0), sigma=np.float64(1.0), **among)
-        value = scale.unlink(centre + spread * between, pt.exp)
-        return pm.Deterministic(parameter.name, value, dims=among["dims"])
+        value = pm.Deterministic(parameter.name, scale.unlink(centre + spread * between, pt.exp), dims=among["dims"])
+    else:
+        value = _centred(parameter.name, scale, centre, spread, among)
+        between = (scale.link(value, pt.log) - centre) / spread
+    if chain is not None:
+        chain.known.append(between)
+    return value
+
+
+def _centred(name: str, scale: Scale, centre: Any, spread: Any, among: dict[str, Any]) -> Any:
+    """Return the variable of units' own values, normal on their scale."""
     if scale.name == "identity":
-        return pm.Normal(parameter.name, mu=centre, sigma=spread, **among)
+        return pm.Normal(name, mu=centre, sigma=spread, **among)
     if scale.name == "log" and scale.low == 0.0:
-        return pm.LogNormal(parameter.name, mu=centre, sigma=spread, **among)
+        return pm.LogNormal(name, mu=centre, sigma=spread, **among)
     if scale.name == "logit" and (scale.low, scale.high) == (0.0, 1.0):
-        return _logit_normal(parameter.name, mu=centre, sigma=spread, **among)
-    between = pm.Normal(f"{parameter.name}_offset", mu=centre, sigma=spread, **among)
-    return pm.Deterministic(parameter.name, scale.unlink(between, pt.exp), dims=among["dims"])
+        return _logit_normal(name, mu=centre, sigma=spread, **among)
+    latent = pm.Normal(f"{name}_offset", mu=centre, sigma=spread, **among)
+    return pm.Deterministic(name, scale.unlink(latent, pt.exp), dims=among["dims"])
 
 
 def from_offset(prior: Prior, free: Mapping[str, Any], name: str, *, own: int, centred: bool) -> Any:

@@ -31,6 +31,10 @@ def new_unit(calibration: "Calibration", seed: int | None, data: Any = None, inp
         return joined(problem, posterior, data, inputs, rng)
     if inputs is not None:
         raise ParameterError("new_unit: got inputs without data; expected both, as inputs act on what was read")
+    z = {name: rng.normal(size=posterior[f"{name}_pop"].shape) for name, way in pools.items() if way == "partial"}
+    for group in problem.correlated:
+        made = group.root(posterior) @ np.stack([z[name] for name in group.names], axis=-1)[..., None]
+        z |= {name: made[..., k, 0] for k, name in enumerate(group.names)}
     for name, way in pools.items():
         if way == "complete":
             drawn[name] = posterior[name]
@@ -38,7 +42,7 @@ def new_unit(calibration: "Calibration", seed: int | None, data: Any = None, inp
         prior = problem.quantity(name).prior
         assert prior is not None
         scale, population, spread = scale_of(prior), posterior[f"{name}_pop"], posterior[f"{name}_sd"]
-        latent = scale.link(population.values) + spread.values * rng.normal(size=population.shape)
+        latent = scale.link(population.values) + spread.values * z[name]
         drawn[name] = population.copy(data=scale.unlink(latent)).assign_attrs(posterior[name].attrs)
     noise = {n: posterior[n] for n in problem.model.noise_parameters if n in posterior and n not in drawn}
     return xr.Dataset({**drawn, **noise}, attrs={"model": problem.model.name})

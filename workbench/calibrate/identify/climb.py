@@ -65,7 +65,7 @@ class Climb:
 
     @staticmethod
     def of(calibration: "Calibration", likelihood: Likelihood) -> "Climb":
-        """Return a climb from the best draw of a calibration; between-unit SDs are held at their medians."""
+        """Return a climb from the best draw of a calibration; SDs between units and correlations are held."""
         space, problem = likelihood.space, calibration.problem
         assert problem is not None
         draws = {v.name: calibration.posterior[v.name].transpose("chain", "draw", ...).values for v in space.variables}
@@ -73,6 +73,7 @@ class Climb:
         lp = calibration.tree["sample_stats"]["lp"].transpose("chain", "draw").values.ravel()
         start, held = points[int(np.argmax(lp))].copy(), np.zeros(space.size, dtype=bool)
         spreads = {c.variable for c in coordinates_of(problem) if c.variable.endswith("_sd")}
+        spreads |= {name for group in problem.correlated for name in group.priors}
         for variable in space.variables:
             if variable.name in spreads and variable.name not in problem.model.theta:
                 held[variable.place] = True

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.base.units import DIMENSIONLESS
 from workbench.calibrate.fleet.pooling import attributes_of, scale_of
 from workbench.calibrate.identify.normal_scores import NormalScores
 from workbench.calibrate.problem import Problem
@@ -28,8 +29,8 @@ class Coordinate:
     units
         Unit of measure.
     nuisance
-        Whether it is there to be averaged over: a between-unit SD, an argument of a noise, a sensor's bias or drift. A
-        prior may rule these, as long as what they disturb is seen.
+        Whether it is there to be averaged over: a between-unit SD or correlation, an argument of a noise, a sensor's
+        bias or drift. A prior may rule these, as long as what they disturb is seen.
     """
 
     label: str
@@ -58,7 +59,7 @@ def way_of(problem: Problem, name: str) -> str:
 
 
 def coordinates_of(problem: Problem) -> list[Coordinate]:
-    """Return the coordinates of a problem: parameters, populations and their SDs, then arguments of noises.
+    """Return the coordinates of a problem: parameters, populations and their SDs, arguments of noises, correlations.
 
     Units of a population are none, as it is their prior.
     """
@@ -69,6 +70,8 @@ def coordinates_of(problem: Problem) -> list[Coordinate]:
         noise = model.outputs[output].noise
         for key in noise.priors if noise else ():
             found += _of_quantity(problem, model.noise_parameters[f"{output}_{key}"], nuisance=True)
+    for group in problem.correlated:
+        found += [Coordinate(name, name, (), prior, DIMENSIONLESS, True) for name, prior in group.priors.items()]
     return found
 
 

@@ -5,7 +5,7 @@ derivatives J of the outputs and information W of the readings, F = J' W J; the 
 inv(F + 1) (the bound of Van Trees; Gill & Levit, Bernoulli 1 (1995) 59-79), and that of linear Gaussian models exactly.
 What varies between units of a population is integrated out, and the information about between-unit SDs is that of the
 marginal normal (Mentre, Mallet & Baccar, Biometrika 84 (1997) 429-442; Retout & Mentre, Journal of Biopharmaceutical
-Statistics 13 (2003) 209-227), with effects of units as independent, and covariates at their reference.
+Statistics 13 (2003) 209-227), as is that about correlations of effects (`workbench.calibrate.identify.effects`).
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from workbench.calibrate.fleet.pooling import Scale, scale_of
 from workbench.calibrate.identify.coordinates import Coordinate, coordinates_of, way_of
+from workbench.calibrate.identify.effects import Population, Tie, without_effects
 from workbench.calibrate.identify.reading_information import reading_information, whitened
 from workbench.calibrate.problem import Problem
 from workbench.declare.prior import Prior
@@ -54,6 +55,8 @@ class Frame:
     ----------
     effects
         Columns of the estimated parameters of which units have effects, and coordinates of their between-unit SDs.
+    ties
+        Of each group of correlated effects, their places in `effects` and the coordinates of its free variables.
     untold
         Coordinates of which no information is worked out: SDs between units of arguments of a noise.
     """
@@ -71,6 +74,11 @@ class Frame:
             (column, self.at[f"{name}_sd", element])
             for column, (name, element) in enumerate(elements)
             if way_of(problem, name) == "partial"
+        ]
+        place = {self.coordinates[sd].variable.removesuffix("_sd"): k for k, (_, sd) in enumerate(self.effects)}
+        self.ties = [
+            Tie(group, [place[name] for name in group.names], {name: self.at[name, ()] for name in group.priors})
+            for group in problem.correlated
         ]
         noises = {name for name in problem.model.noise_parameters if way_of(problem, name) == "partial"}
         self.untold = [k for k, c in enumerate(self.coordinates) if c.variable.removesuffix("_sd") in noises]
@@ -102,6 +110,10 @@ class Frame:
                 theta[:, place] = np.ravel(model.theta[name].nominal())
         moves = np.zeros((self.units, len(self.columns), values.size))
         loads = np.zeros((self.units, len(self.columns)))
+        for tie in self.ties:
+            mine = [self.effects[k][0] for k in tie.places]
+            effects = effects.copy()
+            effects[:, mine] = effects[:, mine] @ tie.root(values).T
         column = 0
         for name in model.estimated:
             quantity, way = model.theta[name], way_of(problem, name)
@@ -173,7 +185,11 @@ def fisher(frame: Frame, point: Point, outputs: Array, slopes: Array) -> Array:
             by_effect = by_theta[mine] * point.loads[k]
             own[k] += by_effect.T @ (weights[mine, :1, 0] * by_effect)
             cross[k] += weighted[mine, 0].T @ by_effect
-    return _without_effects(frame, point, total, own, cross) if frame.effects else total
+    if not frame.effects:
+        return total
+    places, sds = (np.array(each) for each in zip(*frame.effects, strict=True))
+    population = Population.at(point.values, point.score_slopes, sds=sds, ties=frame.ties)
+    return without_effects(population, total, own[:, places[:, None], places], cross[:, :, places])
 
 
 def effect_information(frame: Frame, point: Point, outputs: Array, slopes: Array) -> Array:
@@ -234,15 +250,3 @@ def _noise(frame: Frame, point: Point, name: str, unit: NDArray[np.int64]) -> tu
         arguments[key] = point.values[mine]
         slopes[reading, a, mine] = point.score_slopes[mine]
     return arguments, slopes
-
-
-def _without_effects(frame: Frame, point: Point, total: Array, own: Array, cross: Array) -> Array:
-    """Integrate effects of units out, and add what their scatter says about between-unit SDs."""
-    made = total.copy()
-    places, sds = (np.array(each) for each in zip(*frame.effects, strict=True))
-    ratio = point.score_slopes[sds] / point.values[sds]
-    for a, b in zip(own[:, places[:, None], places], cross[:, :, places], strict=True):
-        left = np.linalg.inv(a + np.eye(len(a)))
-        made -= b @ left @ b.T
-        made[np.ix_(sds, sds)] += 2 * (a @ left) ** 2 * np.outer(ratio, ratio)
-    return made

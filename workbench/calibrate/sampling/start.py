@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from workbench.base.errors import SamplingError
 from workbench.base.threads import one_blas_thread
+from workbench.calibrate.fleet.correlation import Chain, chains_of
 from workbench.calibrate.fleet.pooling import draw_prior, scale_of
 from workbench.calibrate.problem import Problem
 from workbench.calibrate.sampling.density import Density
@@ -175,6 +176,9 @@ def draw_free(problem: Problem, rng: np.random.Generator, size: int, *, narrow: 
     """
     drawn: dict[str, Array] = {}
     count = problem.rows.size - 1
+    for group in problem.correlated:
+        drawn |= group.draw(rng, size)
+    chains = chains_of(problem.correlated, {name: share[:, None] for name, share in drawn.items()})
     for name in problem.estimated:
         quantity = problem.quantity(name)
         assert quantity.prior is not None
@@ -184,14 +188,21 @@ def draw_free(problem: Problem, rng: np.random.Generator, size: int, *, narrow: 
         elif way == "none":
             drawn[name] = draw_prior(quantity.prior, rng, (size, count, *shape))
         else:
-            drawn |= _draw_population(problem, name, rng, shape=(size, count, *shape), narrow=narrow)
+            sizes, chain = (size, count, *shape), chains.get(name)
+            drawn |= _draw_population(problem, name, rng, shape=sizes, narrow=narrow, chain=chain)
     for term in problem.terms.values():
         drawn |= term.draw(rng, size)
     return drawn
 
 
 def _draw_population(
-    problem: Problem, name: str, rng: np.random.Generator, *, shape: tuple[int, ...], narrow: bool
+    problem: Problem,
+    name: str,
+    rng: np.random.Generator,
+    *,
+    shape: tuple[int, ...],
+    narrow: bool,
+    chain: Chain | None,
 ) -> dict[str, Array]:
     """Return draws of a population and its units; `shape` is (draws, units), then that of a vector."""
     prior, law = problem.quantity(name).prior, problem.spread(name)
@@ -202,15 +213,19 @@ def _draw_population(
     if narrow:
         spread = np.minimum(spread, law.quantile(0.5))
     distance = rng.normal(size=shape)
-    latent = scale.link(population)[:, None] + spread[:, None] * distance
+    mean, sd = (0.0, 1.0) if chain is None else chain.told
+    latent = scale.link(population)[:, None] + spread[:, None] * (mean + sd * distance)
+    if chain is not None:
+        chain.known.append(distance)
     offset = latent if problem.centred[name] else distance
     return {f"{name}_pop": population, f"{name}_sd": spread, name: scale.unlink(latent), f"{name}_offset": offset}
 
 
 def _spreads(problem: Problem, density: Density) -> NDArray[np.bool_]:
-    """Mark the between-unit SDs: they stay put in a climb, whose density is unbounded as they shrink to zero."""
+    """Mark SDs between units and correlations: they stay put in a climb, as the density is unbounded at their ends."""
     frozen = np.zeros(density.space.size, dtype=bool)
     names = {f"{name}_sd" for name, way in problem.pool.items() if way == "partial"}
+    names |= {name for group in problem.correlated for name in group.priors}
     for variable in density.space.variables:
         if variable.name in names:
             frozen[variable.place] = True

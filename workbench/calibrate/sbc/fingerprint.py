@@ -6,6 +6,7 @@ import json
 import numpy as np
 
 from workbench.calibrate.discrepancy.terms import encoded
+from workbench.calibrate.fleet import correlation
 from workbench.calibrate.problem import Problem
 from workbench.declare.describe import digest
 
@@ -21,6 +22,8 @@ def fingerprint(problem: Problem) -> str:
     spreads = sorted((name, repr(one.sd)) for name, one in problem.partials.items() if one.sd is not None)
     if spreads:
         made.update(json.dumps(spreads).encode())
+    if problem.correlated:
+        made.update(correlation.encoded(problem.correlated).encode())
     if problem.terms:
         made.update(encoded(problem).encode())
     made.update(json.dumps([str(unit) for unit in problem.units or ()]).encode())

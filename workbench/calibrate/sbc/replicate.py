@@ -168,8 +168,9 @@ def _places(problem: Problem, truth: Truth, variables: Mapping[str, Array], stre
     some = {n: v.reshape(1, chains * draws, *v.shape[2:])[:, kept] for n, v in variables.items()}
     rng, ties = (np.random.default_rng(stream) for stream in streams)
     counts, ranks, predicted = dict[str, int](), dict[str, int](), dict[str, int]()
+    bases = {name for group in problem.correlated for name in group.priors}  # of correlations, which are ranked
     for name in some:
-        if name.endswith("_offset") and name.removesuffix("_offset") in some:
+        if name in bases or (name.endswith("_offset") and name.removesuffix("_offset") in some):
             continue
         for label, place in elements(problem, name, some[name].shape[2:]):
             column = some[name][0][(slice(None), *place)]

@@ -6,10 +6,11 @@ import pymc as pm
 import pytest
 import scipy.integrate
 import scipy.stats
+import xarray as xr
 from calibrations import DRIFT, Level, density_of, level_data, levels
 
 import workbench as wb
-from workbench.base.errors import DeclarationError, ParameterError
+from workbench.base.errors import DataError, DeclarationError, ParameterError
 from workbench.calibrate.fleet.pooling import Scale, scale_of, spread_prior, variable
 
 PRIORS = {
@@ -172,6 +173,59 @@ def test_a_population_of_lines_by_quadrature():
     own = level_data().y.to_numpy() - DRIFT * level_data().time.to_numpy()
     few, many = own[level_data().unit == "u0"].mean(), own[level_data().unit == "u7"].mean()
     assert abs(exact["u0"][0] - few) > abs(exact["u7"][0] - many)  # the unit with fewer readings is drawn in further
+
+
+def with_silent_unit(data: pd.DataFrame) -> pd.DataFrame:
+    """Return the readings, and a unit of which nothing was read at two times."""
+    return pd.concat([data, pd.DataFrame({"unit": "silent", "time": [0.0, 3.0], "y": np.nan})], ignore_index=True)
+
+
+def silent_by_quadrature(exact: dict[str, tuple[float, float]]) -> tuple[float, float]:
+    """Return mean and SD of a start that is drawn from the population: of both its uncertainty and its spread."""
+    (mean, sd), (tau, off) = exact["x_start_pop"], exact["x_start_sd"]
+    return mean, np.sqrt(sd**2 + tau**2 + off**2)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_a_unit_without_readings_is_drawn_from_the_population(centred):
+    """And what is said of the others is what is said without it."""
+    pool = {"x_start": wb.Partial(centred=centred)}
+    calibration = wb.calibrate(
+        Level(), with_silent_unit(level_data()), pool=pool, draws=1500, tune=1000, chains=4, seed=2, progress=False
+    )
+    exact = population_by_quadrature()
+    exact["silent"] = silent_by_quadrature(exact)
+    for name, (mean, sd) in exact.items():
+        draws = calibration.posterior["x_start" if name not in calibration.posterior else name]
+        draws = draws.sel(unit=name) if "unit" in draws.dims else draws
+        assert abs(float(draws.mean()) - mean) < 0.12 * sd, name
+        assert float(draws.std(ddof=1)) == pytest.approx(sd, rel=0.12), name
+    gate = next(g for g in calibration.trust.gates if g.name == "data quality")
+    assert gate.verdict == "passed"
+    assert "nothing was read of unit 'silent'" in gate.says
+    curve = wb.forecast(calibration, [0.0, 2.0], noise=False)["y"].sel(unit="silent", time=2.0)
+    np.testing.assert_allclose(curve, calibration.posterior["x_start"].sel(unit="silent") + 2 * DRIFT, rtol=1e-6)
+
+
+def test_a_unit_without_readings_is_kept_in_a_grid_and_a_store(tmp_path):
+    grid = xr.Dataset(
+        {"y": (("unit", "time"), [[1.0, 1.5], [np.nan, np.nan], [3.0, 2.5]])}, {"unit": [1, 2, 3], "time": [0.0, 1.0]}
+    )
+    options = {"draws": 100, "tune": 200, "chains": 2, "seed": 1, "progress": False}
+    calibration = wb.calibrate(Level(), grid, pool={"x_start": "partial"}, **options)
+    assert "nothing was read of unit 2" in next(g for g in calibration.trust.gates if g.name == "data quality").says
+    calibration.save(tmp_path / "grid.nc")
+    again = wb.Calibration.open(tmp_path / "grid.nc", Level())
+    assert again.problem.units == (1, 2, 3)
+
+
+@pytest.mark.parametrize("pool", [None, {"x_start": "none"}, {"x_start": "none", "y_sigma": "partial"}])
+def test_a_unit_without_readings_is_refused_where_nothing_tells_of_it(pool):
+    class Noisy(Level):
+        y = wb.Output("mg", noise=wb.noise.Normal(sigma=wb.prior.HalfNormal(2.0)))
+
+    with pytest.raises(DataError, match=r"got no samples of units 'silent'; .* or no such unit"):
+        wb.to_pymc(Noisy(), with_silent_unit(level_data()), pool=pool)
 
 
 def test_names_units_and_words_of_a_population():

@@ -138,5 +138,5 @@ def _as_dataset(model: Model, data: Any) -> "xr.Dataset":
 
     from workbench.sync.observations import observe
 
-    seen = observe(model, data)
+    seen = observe(model, data, silent=True)  # whether units share what they lack is said when it is calibrated
     return data if isinstance(data, xr.Dataset) else seen.to_dataset(model)

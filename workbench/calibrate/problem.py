@@ -186,9 +186,9 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None, discrep
             f"{model.name}: got process noise of state {walking[0]!r}; expected none, as a model with process noise is "
             "calibrated through a filter, which is not here yet (simulate knows it)"
         )
-    observations = observe(model, data)
-    unread = [f"{n}_{key}" for n, noise in noisy.items() if n not in observations.values for key in noise.priors]
     ways, groups = _by_parameter(pool)
+    observations = observe(model, data, silent=_fills_in(ways))
+    unread = [f"{n}_{key}" for n, noise in noisy.items() if n not in observations.values for key in noise.priors]
     pools = {name: way for name, way in _pools(model, ways, observations.units).items() if name not in unread}
     begin, end = spans(observations)
     refuse_mixed_zones(data, inputs if isinstance(inputs, Mapping) else {})
@@ -204,6 +204,12 @@ def _by_parameter(pool: Any) -> tuple[dict[Any, Any], dict[tuple[str, ...], Corr
     if not isinstance(pool, Mapping | None):
         raise ParameterError(f"got pool={pool!r}; expected a mapping such as {{'ka': 'partial'}}")
     return by_parameter(pool)
+
+
+def _fills_in(ways: Mapping[Any, Any]) -> bool:
+    """Say whether the others tell of a unit that was not measured: there is a population, and none is by itself."""
+    given = ["partial" if isinstance(way, Partial) else way for way in ways.values()]
+    return "partial" in given and "none" not in given
 
 
 def _pools(model: Model, ways: Mapping[Any, Any], units: tuple[Any, ...] | None) -> dict[str, str]:

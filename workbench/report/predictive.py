@@ -62,7 +62,7 @@ def prior_units(
 
 def _correlated(groups: tuple[Group, ...], rng: np.random.Generator, draws: int) -> dict[str, Array]:
     """Return standardised effects (draws,) of one unit for each draw of the correlations."""
-    made = {}
+    made = dict[str, Array]()
     for group in groups:
         z = group.root(group.draw(rng, draws)) @ rng.normal(size=(draws, len(group.names), 1))
         made |= dict(zip(group.names, z[:, :, 0].T, strict=True))

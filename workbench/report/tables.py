@@ -185,9 +185,15 @@ def priors(model: Any, pool: Mapping[str, Any] | None = None) -> "pd.DataFrame":
     for group in groups_of(model, groups):
         end = 2 * group.marginal.quantile(0.95) - 1
         for symbol in [f"{pair}_corr" for pair in group.pairs]:
-            words, law = group.attributes()[symbol]["long_name"], f"LKJ(eta={group.eta:g})"
-            columns = ["parameter", "symbol", "unit", "prior", "90% interval"]
-            rows.append(dict(zip(columns, [words, symbol, unit_text("1"), law, _span(-end, end, 2)], strict=True)))
+            rows.append(
+                {
+                    "parameter": group.attributes()[symbol]["long_name"],
+                    "symbol": symbol,
+                    "unit": unit_text("1"),
+                    "prior": f"LKJ(eta={group.eta:g})",
+                    "90% interval": _span(-end, end, 2),
+                }
+            )
     return pd.DataFrame(rows)
 
 

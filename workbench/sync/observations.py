@@ -96,7 +96,7 @@ class Observations:
         return dataset
 
 
-def observe(model: Model, data: Any) -> Observations:
+def observe(model: Model, data: Any, *, silent: bool = False) -> Observations:
     """Return the readings in `data` as a model sees them: checked, in declared units, on one clock.
 
     Parameters
@@ -116,6 +116,8 @@ def observe(model: Model, data: Any) -> Observations:
 
         Units of measure stand in `attrs["units"]`, or in a header such as "conc [mg/L]", also for the time; without
         one, values are in the declared unit and times in the model's. NaN means not measured.
+    silent
+        Whether units may be there of which nothing was measured.
 
     Returns
     -------
@@ -127,8 +129,9 @@ def observe(model: Model, data: Any) -> Observations:
     Raises
     ------
     DataError
-        If there are no samples, in a unit or at all; if times are missing, repeated, out of order or of several kinds;
-        if a value is text, infinite, or one that the output's noise cannot give; if names do not fit.
+        If there are no samples, at all or in a unit that may not be silent; if times are missing, repeated, out of
+        order or of several kinds; if a value is text, infinite, or one that the output's noise cannot give; if names do
+        not fit.
     UnitError
         If values or times cannot be converted into the declared unit.
     """
@@ -138,7 +141,7 @@ def observe(model: Model, data: Any) -> Observations:
     check_times_of_units(time, readings.index, "data", labels=readings.labels, clock=clock)
     within = {name: np.clip(v, *_limits(model, name)) for name, v in readings.values.items()}
     made = Observations(readings.layout, readings.labels, readings.index, time, within, clock)
-    _refuse_empty(readings)
+    _refuse_empty(readings, silent=silent)
     for name, values in made.values.items():
         _refuse_impossible(model, name, values, made)
     return made
@@ -150,14 +153,14 @@ def spans(observations: Observations) -> tuple[NDArray[np.float64], NDArray[np.f
     return observations.time[offset[:-1]], observations.time[offset[1:] - 1]
 
 
-def _refuse_empty(readings: Readings) -> None:
-    """Refuse data, and units, of which nothing was measured."""
+def _refuse_empty(readings: Readings, *, silent: bool) -> None:
+    """Refuse data, and units unless they may be silent, of which nothing was measured."""
     known = np.any([~np.isnan(v).all(axis=tuple(range(1, v.ndim))) for v in readings.values.values()], axis=0)
     if not known.any():
         raise DataError(f"data: got no samples of {listed(readings.values)}; expected at least one number")
     count = 1 if readings.labels is None else len(readings.labels)
     empty = np.flatnonzero(np.bincount(readings.index[known], minlength=count) == 0)
-    if empty.size:
+    if empty.size and not silent:
         assert readings.labels is not None
         names = listed([readings.labels[k] for k in empty])
         raise DataError(f"data: got no samples of units {names}; expected at least one number of each, or no such unit")

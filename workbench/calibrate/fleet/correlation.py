@@ -67,7 +67,7 @@ class Group:
             rows.append([*row, rest])
         return rows
 
-    def root(self, shares: Mapping[str, Any]) -> Array:
+    def root(self, shares: Mapping[str, Any] | xr.Dataset) -> Array:
         """Return the Cholesky factor (..., d, d) of arrays (...) of the free variables."""
         given = {name: np.asarray(shares[name]) for name in self.priors}
         kind = np.result_type(float, *given.values())  # complex ones give derivatives

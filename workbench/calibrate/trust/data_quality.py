@@ -87,10 +87,13 @@ def _at_limit(calibration: "Calibration", name: str, value: float) -> bool:
 
 def _silent(observed: xr.Dataset) -> list[str]:
     """Return units of which nothing was read."""
-    if UNIT not in observed.dims:
+    if UNIT not in observed.coords:
         return []
-    read = sum(v.notnull().any([d for d in v.dims if d != UNIT]) for v in observed.data_vars.values()) > 0
-    silent = observed[UNIT].values[~np.asarray(read)]
-    if not silent.size:
+    own = observed[UNIT].dims  # units, or samples
+    read = sum(v.notnull().any([d for d in v.dims if d not in own]) for v in observed.data_vars.values()) > 0
+    labels = observed[UNIT].values.tolist()
+    heard = {label for label, one in zip(labels, np.asarray(read), strict=True) if one}
+    silent = [label for label in dict.fromkeys(labels) if label not in heard]
+    if not silent:
         return []
-    return [f"nothing was read of unit {listed(silent.tolist())}: all that is said there comes from the priors"]
+    return [f"nothing was read of unit {listed(silent)}: all that is said there comes from priors and other units"]

@@ -305,6 +305,16 @@ def test_fingerprints_tell_pools_apart() -> None:
     assert len(set(prints)) == 3
 
 
+def test_replicates_of_a_study_have_the_group() -> None:
+    """In processes of their own, to which the problem is sent."""
+    study = wb.sbc(Two, two(4), pool=PAIR, n=2, draws=300, seed=1, progress=False)
+    assert [str(q) for q in study.data["quantity"].values][-2:] == ["a_b_corr", "log likelihood"]
+    assert "a_b_share" not in study.data["quantity"]
+    again = pose(Three, readings(5), pool=three("ncn").pooling)
+    assert fingerprint(again) == fingerprint(three("ncn"))
+    assert again.centred == {"a": False, "b": True, "c": False}
+
+
 def test_prior_tables_and_units_know_the_group() -> None:
     table = tables.priors(Two, PAIR).set_index("symbol")
     assert table.loc["a_b_corr", "prior"] == "LKJ(eta=2)"

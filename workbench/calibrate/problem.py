@@ -115,6 +115,12 @@ class Problem:
         """The partials, with the form that is sampled."""
         return {name: replace(partial, centred=self.centred[name]) for name, partial in self.partials.items()}
 
+    @property
+    def pooling(self) -> dict[Any, Any]:
+        """The `pool` from which `pose` makes the same, sampled in the same form."""
+        groups = {group.names: Correlated(group.eta) for group in self.correlated}
+        return {**self.pool, **self.resolved, **groups}
+
     def spread(self, name: str) -> Prior:
         """Return the prior of the SD between units of a partially pooled parameter."""
         prior = self.quantity(name).prior

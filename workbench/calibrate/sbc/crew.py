@@ -57,8 +57,7 @@ def work_off(study: Study, design: Any, numbers: Sequence[int]) -> Generator[dic
 def _told(study: Study, design: Any) -> bytes:
     problem = study.problem
     fresh = _fresh(problem.model)
-    pool = {**problem.pool, **problem.resolved}
-    return cloudpickle.dumps((fresh, design, problem.inputs, pool, study.draws, study.seed))
+    return cloudpickle.dumps((fresh, design, problem.inputs, problem.pooling, study.draws, study.seed))
 
 
 def _fresh(model: Model) -> Model:

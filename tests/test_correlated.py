@@ -413,3 +413,10 @@ def test_the_posterior_is_that_of_a_model_by_hand() -> None:
         spread = float(theirs.std())
         assert abs(float(ours.mean()) - float(theirs.mean())) < 0.12 * spread, name
         assert float(ours.std()) == pytest.approx(spread, rel=0.1), name
+
+
+@pytest.mark.slow
+def test_ranks_of_simulated_data_sets_are_uniform() -> None:
+    study = wb.sbc(Two, two(8), pool=PAIR, n=100, seed=1, progress=False)
+    assert study.gate.verdict == "passed", study.gate.says
+    assert study.p_values["a_b_corr"] > 0.01

@@ -120,3 +120,26 @@ def test_the_exponent_is_found_and_a_new_patient_is_placed_by_weight() -> None:
     read = pd.DataFrame({"time": [0.0, 8.0], "conc": [np.nan, curve(np.array([8.0]), 110.0, CL=4.4, **truth)[0]]})
     new = made.new_unit(read, inputs={"weight": 110.0}, seed=1)
     assert abs(float(new["CL"].mean()) - 4.4) < 2 * float(new["CL"].std()) < 1.0
+
+
+@pytest.mark.slow
+def test_covariates_and_correlated_effects_go_together() -> None:
+    """Eighty patients whose clearance and volume have a correlation of 0.8 about what weight explains."""
+    rng = np.random.default_rng(9)
+    weight = pd.Series(rng.uniform(40, 120, 80), pd.Index([f"p{k}" for k in range(80)], name="unit"))
+    effects = np.linalg.cholesky([[1, 0.8], [0.8, 1]]) @ rng.normal(size=(2, 80)) * [[0.3], [0.25]]
+    times = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 12.0])
+    rows = []
+    for (unit, kg), one, other in zip(weight.items(), *effects, strict=True):
+        clean = curve(times, kg, CL=3.3 * np.exp(one), V=28.0 * np.exp(other), exponent=0.9)
+        read = np.r_[np.nan, clean[1:] + 0.05 * rng.normal(size=6)]
+        rows += [{"unit": unit, "time": t, "conc": c} for t, c in zip(times, read, strict=True)]
+    made = wb.calibrate(
+        Bolus, pd.DataFrame(rows), inputs={"weight": weight}, pool={("CL", "V"): wb.Correlated()}, seed=1,
+        progress=False,
+    )  # fmt: skip
+    truth = {"CL_pop": 3.3, "V_pop": 28.0, "CL_sd": 0.3, "V_sd": 0.25, "exponent": 0.9, "CL_V_corr": 0.8}
+    for name, value in truth.items():
+        assert abs(float(made.posterior[name].mean()) - value) < 3 * float(made.posterior[name].std()), name
+    assert float(made.posterior["CL_V_corr"].std()) < 0.07
+    assert not [gate.says for gate in made.trust.doubts if gate.name != "predictive fit"]

@@ -148,6 +148,7 @@ FAULTS = {
     ),
     "an outlier of 100 SD": Row(Tank, table(outlier()), "data quality"),
     "constant data": Row(Tank, table(np.full(HOURS.size, 5.0)), "data quality"),
+    "fewer readings than parameters": Row(Tank, table(washed()[[0, 30]], times=HOURS[[0, 30]]), "enough readings"),
     "times in another zone": Row(
         Fed,
         table(washed(), times=DAYS.tz_localize("Europe/Rome")),

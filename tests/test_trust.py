@@ -12,7 +12,7 @@ from workbench.calibrate.trust.card import Gate, TrustCard
 from workbench.calibrate.trust.convergence import ESS, RHAT, convergence, gates
 
 GATES = ["chains agree", "enough draws", "few divergences", "solves", "sampling complete"]
-OTHERS = ["mode agreement", "data quality", "predictive fit", "prior agreement", "identifiability"]
+OTHERS = ["mode agreement", "data quality", "enough readings", "predictive fit", "prior agreement", "identifiability"]
 STUDIES = ["discrepancy", "simulation-based calibration"]
 
 

@@ -117,12 +117,12 @@ def trust(calibration: "Calibration") -> TrustCard:
     from workbench.calibrate.discrepancy import confounding
     from workbench.calibrate.identify import identify
     from workbench.calibrate.sbc import sbc
-    from workbench.calibrate.trust import agreement, convergence, data_quality, fit, modes
+    from workbench.calibrate.trust import agreement, convergence, data_quality, enough, fit, modes
 
     tree = calibration.tree
     made = [*convergence.gates(calibration.posterior, tree["sample_stats"].to_dataset()), modes.gate(calibration)]
-    made += [data_quality.gate(calibration), fit.gate(calibration), agreement.gate(calibration)]
-    made += [identify.gate(calibration), _optional(confounding.gate(calibration)), _optional(sbc.gate(calibration))]
+    made += [g.gate(calibration) for g in (data_quality, enough, fit, agreement, identify)]
+    made += [_optional(g.gate(calibration)) for g in (confounding, sbc)]
     if calibration.problem is None and calibration.written:
         known = {gate.name: gate for gate in calibration.written.gates}
         made = [known.get(g.name, g) if g.verdict == "not run" else g for g in made]

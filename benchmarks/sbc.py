@@ -46,6 +46,8 @@ def study(name: str, n: int, *, store: Path | None, figures: Path | None) -> Non
     from workbench.report.sbc import rank_differences
 
     made = DESIGNS[name]()
+    if store is not None:
+        store.mkdir(parents=True, exist_ok=True)
     path = None if store is None else store / f"{name}.jsonl"
     began = time.perf_counter()
     found = wb.sbc(

@@ -10,9 +10,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from workbench.base.errors import SamplingError
+from workbench.calibrate.fleet.effects import Effects
 from workbench.calibrate.sampling.density import Density
 from workbench.calibrate.sampling.progress import Progress
 from workbench.calibrate.sampling.start import Start
+from workbench.calibrate.sampling.straightened import Straightened
 
 Array = NDArray[np.float64]
 _STATISTICS = {
@@ -62,6 +64,7 @@ def sample(
     The chains of the weightiest mode come first. At least one tuning draw is taken.
     """
     seen: dict[int, list[Any]] = {}
+    straight = density if start.effects is None else Straightened.of(density, start.effects)
 
     def launch(place: int, share: int) -> Any:
         def report(chains: list[Any]) -> None:
@@ -69,7 +72,7 @@ def sample(
             progress.chains([chain for some in seen.values() for chain in some])
 
         return nutpie.sample(
-            density.for_nutpie(lambda chain_seed: start.point(chain_seed, place)),
+            straight.for_nutpie(lambda chain_seed: start.point(chain_seed, place)),
             draws=draws,
             tune=max(tune, 1),
             chains=share,
@@ -95,7 +98,15 @@ def sample(
                 trees.append(run.abort())
             except RuntimeError as error:  # its first line says it, a trace of machine code follows
                 raise SamplingError(f"the sampler gave up: {str(error).strip().splitlines()[0]}") from error
-    return _draws(trees, interrupted)
+    drawn = _draws(trees, interrupted)
+    return drawn if start.effects is None else _bent(drawn, start.effects)
+
+
+def _bent(drawn: Draws, effects: Effects) -> Draws:
+    """Return draws in the density's own space, with its log density."""
+    points = effects.bent(drawn.points)
+    lp = drawn.statistics["lp"] - effects.log_volume(points)
+    return Draws(points, drawn.statistics | {"lp": lp}, drawn.interrupted)
 
 
 def _draws(trees: list[xr.DataTree], interrupted: bool) -> Draws:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from workbench.base.errors import SamplingError
 from workbench.base.threads import one_blas_thread
 from workbench.calibrate.fleet.correlation import Chain, chains_of
+from workbench.calibrate.fleet.effects import Effects, effects_of
 from workbench.calibrate.fleet.pooling import draw_prior, scale_of
 from workbench.calibrate.problem import Problem
 from workbench.calibrate.sampling.density import Density
@@ -38,11 +39,14 @@ class Start:
         (climbs,) log densities that the climbs reached, from the best down.
     terrain
         The density that was climbed.
+    effects
+        In which coordinates the effects of units are sampled; None: in their own.
     """
 
     modes: tuple[Mode, ...]
     tops: Array
     terrain: Terrain
+    effects: Effects | None = None
 
     @property
     def population(self) -> bool:
@@ -102,7 +106,8 @@ def find_start(problem: Problem, density: Density, rng: np.random.Generator) -> 
     modes = weighty(_modes(terrain, climbs))
     _check_effects(problem, density, np.vstack([first, modes[0].top]))
     _check_bounded(problem, density, terrain, modes[0])
-    return Start(modes, np.array([climb[1] for climb in climbs]), terrain)
+    tops = np.array([climb[1] for climb in climbs])
+    return Start(modes, tops, terrain, effects_of(problem, density, modes[0].top))
 
 
 def _modes(terrain: Terrain, climbs: list[Climbed]) -> list[Mode]:

@@ -101,7 +101,8 @@ def read_again(problem: Problem, readings: Mapping[str, Array]) -> Problem:
     for name, values in problem.observations.values.items():
         made[name] = np.where(np.isnan(values), np.nan, readings[name].reshape(values.shape))
     again = replace(problem, observations=replace(problem.observations, values=made))
-    vars(again)["method"] = problem.method  # which hangs on the prior and the design alone
+    for name in ("method", "centred"):  # which hang on the prior and the design alone
+        vars(again)[name] = getattr(problem, name)
     return again
 
 

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.calibrate.fleet.pooling import scale_of
-
 if TYPE_CHECKING:
     from workbench.calibrate.problem import Problem
     from workbench.calibrate.sampling.density import Density
@@ -141,5 +139,6 @@ def _curvature(density: "Density", effects: Effects, top: Array, *, shape: tuple
         if (np.abs(np.log(steps / wanted)) < np.log(4)).all():
             break
         steps = wanted
+    # readings tell nothing at least
     values, vectors = np.linalg.eigh(0.5 * (made + np.swapaxes(made, 1, 2)))
-    return (vectors * np.maximum(values, 1.0)[:, None, :]) @ np.swapaxes(vectors, 1, 2)  # readings tell nothing at least
+    return (vectors * np.maximum(values, 1.0)[:, None, :]) @ np.swapaxes(vectors, 1, 2)

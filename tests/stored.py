@@ -9,7 +9,7 @@ from calibrations import DOSING_POOL, dosing_problem
 from models import Dosing
 
 import workbench as wb
-from workbench.calibrate.predict import labelled, labelled_density, predictive
+from workbench.calibrate.predict import labelled, of_readings, predictive
 from workbench.calibrate.problem import Problem, pose
 
 DAY = pd.Timestamp("2024-03-30 22:00:00.123456789")
@@ -32,7 +32,7 @@ def made_up(problem: Problem) -> wb.Calibration:
     medians = {name: problem.model.theta[name].nominal() for name in problem.model.estimated} | noise
     shapes = {name: (2, 5) if problem.pool.get(name, "complete") == "complete" else (2, 5, count) for name in medians}
     values = {name: medians[name] * np.exp(0.1 * rng.normal(size=shapes[name])) for name in medians}
-    readings, densities = predictive(problem, values, rng)
+    predicted = predictive(problem, values, rng)
     coords = {"chain": [0, 1], "draw": range(5)} | ({} if problem.units is None else {"unit": list(problem.units)})
     posterior = xr.Dataset(
         {n: (("chain", "draw", "unit")[: v.ndim], v, {"units": "1", "long_name": n}) for n, v in values.items()},
@@ -43,8 +43,9 @@ def made_up(problem: Problem) -> wb.Calibration:
     groups = {
         "posterior": posterior,
         "sample_stats": statistics,
-        "posterior_predictive": labelled(problem, readings),
-        "log_likelihood": labelled_density(problem, densities),
+        "posterior_predictive": labelled(problem, predicted.readings),
+        "log_likelihood": of_readings(problem, predicted.log_density, "log density"),
+        "pit": of_readings(problem, predicted.pit, "probability of less"),
         "observed_data": problem.observations.to_dataset(problem.model),
     }
     return wb.Calibration(xr.DataTree.from_dict(groups), problem=problem)

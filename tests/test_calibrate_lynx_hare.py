@@ -41,6 +41,7 @@ def test_groups_dims_and_units():
         "sample_stats",
         "posterior_predictive",
         "log_likelihood",
+        "pit",
         "observed_data",
     }
     assert tree["posterior"].sizes == {"chain": 4, "draw": 2000}

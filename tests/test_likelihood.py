@@ -10,7 +10,7 @@ from calibrations import richardson
 
 import workbench as wb
 from workbench.calibrate.sensors import tails
-from workbench.calibrate.sensors.likelihood import at_least, draw_readings, likelihood, log_density, up_to
+from workbench.calibrate.sensors.likelihood import at_least, chances, draw_readings, likelihood, log_density, up_to
 from workbench.declare.noise import FAMILIES
 
 NOISES = {
@@ -226,3 +226,16 @@ def test_readings_are_drawn_and_clipped(name):
     again = pm.draw(model["y"], random_seed=3, mode="FAST_COMPILE")
     assert (again.min(), again.max()) == limits
     assert np.mean(again == limits[0]) == pytest.approx(expected, abs=4.5 * np.sqrt(expected * (1 - expected) / 20_000))
+
+
+@pytest.mark.parametrize("name", [name for name in NOISES if name != "AR1"])
+def test_chances_are_the_frequencies_of_drawn_readings(name):
+    noise, whole = noise_of(name), noise_of(name).family.readings == "count"
+    limits = (2, 5) if whole else (2.4, 3.9)
+    drawn = draw_readings(noise, np.full((1, 20_000), 3.0), NOISES[name], np.random.default_rng(4), limits)
+    readings = np.array([2, 3, 4, 5] if whole else [2.4, 2.9, 3.3, 3.9])
+    less, up_to = chances(noise, readings, np.array(3.0), NOISES[name], limits)
+    for k, reading in enumerate(readings):
+        for share, expected in ((np.mean(drawn < reading), less[k]), (np.mean(drawn <= reading), up_to[k])):
+            assert share == pytest.approx(expected, abs=4.5 * np.sqrt(0.25 / 20_000))
+    assert (less[0], up_to[-1]) == (0.0, 1.0)

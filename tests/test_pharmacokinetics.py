@@ -155,9 +155,7 @@ def test_equations_on_plain_numbers() -> None:
 def test_population_within_two_standard_errors_of_the_published() -> None:
     samples, inputs = theophylline()
     calibration = wb.calibrate(OneCompartmentOral, samples, inputs=inputs, pool=POOL, seed=1, progress=False)
-    # The published error is additive, and the readings are not: the card says so, and has no other doubt.
-    failed = [gate.name for gate in calibration.trust.gates if gate.verdict == "failed"]
-    assert failed == ["predictive fit"], str(calibration.trust)
+    assert calibration.trust.passed, str(calibration.trust)
     posterior = calibration.posterior
     for name, published in PUBLISHED.items():
         typical = float(np.log(posterior[f"{name}_pop"]).mean())

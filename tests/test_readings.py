@@ -258,11 +258,25 @@ def test_predictions_are_at_the_limit_where_readings_are():
 
 def test_densities_say_that_readings_hang_together():
     tree = filling().tree
-    assert "their sum is the joint log density" in tree["log_likelihood"]["lasting"].attrs["comment"]
+    assert "given those before it" in tree["log_likelihood"]["lasting"].attrs["comment"]
     assert "comment" not in tree["log_likelihood"]["faint"].attrs
     counted = tree["log_likelihood"]["counted"]
     assert counted.sizes["counted_sample"] == 118
     assert np.isfinite(counted).all()
+
+
+def test_chances_of_lasting_errors_are_given_the_readings_before():
+    """Of conditional normal laws, whose SDs are the diagonal of the joint covariance's Cholesky factor."""
+    tree = filling().tree
+    chance, density = (tree[group]["lasting"].isel(chain=0, draw=7) for group in ("pit", "log_likelihood"))
+    given = tree["posterior"].isel(chain=0, draw=7)
+    units, times = (tree["observed_data"][name].values for name in ("unit", "time"))
+    apart = np.abs(times[:, None] - times) / float(given["lasting_time_constant"])
+    covariance = np.where(units[:, None] == units, 0.5**2 * np.exp(-apart), 0.0)
+    sd = np.diagonal(np.linalg.cholesky(covariance))
+    z = scipy.stats.norm.ppf(chance.values)
+    np.testing.assert_allclose(density.values, scipy.stats.norm.logpdf(z) - np.log(sd), atol=1e-6)
+    assert np.abs(np.corrcoef(z[:-1], z[1:])[0, 1]) < 0.3
 
 
 def test_predicted_errors_last():
@@ -409,7 +423,7 @@ def test_elements_of_a_vector_err_by_themselves_and_units_as_widely_as_each_does
             law = scipy.stats.multivariate_normal(mean, sigma[unit] ** 2 * correlation)
             assert found[unit, :, cell].sum() == pytest.approx(law.logpdf(values[unit, :, cell]), rel=1e-6)
     variables = {"k": np.full((1, 1), k), "T_bias": bias[None, None], "T_sigma": sigma[None, None]}
-    drawn, density = predictive(problem, variables, np.random.default_rng(1))
+    drawn, density, _ = predictive(problem, variables, np.random.default_rng(1))
     np.testing.assert_allclose(density["T"].ravel(), found.ravel(), rtol=1e-6)
     assert drawn["T"].shape == (1, 1, 12)
     again = pm.draw(

@@ -174,7 +174,7 @@ def test_pointwise_densities_add_up_to_the_joint_one():
     from workbench.calibrate.predict import derived
 
     variables = derived(problem, {n: v[None] for n, v in density.space.constrain(point).items()})
-    drawn, pointwise = predictive(problem, variables, np.random.default_rng(0))
+    drawn, pointwise, _ = predictive(problem, variables, np.random.default_rng(0))
     priors = made.compile_logp(vars=made.free_RVs, mode="FAST_COMPILE")
     names = [made.rvs_to_values[rv].name for rv in made.free_RVs]
     given = {n: point[0][v.place].reshape(v.shape) for n, v in zip(names, density.space.variables, strict=True)}

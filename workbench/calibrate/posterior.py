@@ -17,7 +17,7 @@ from workbench.calibrate.discrepancy.integrated import drawn_back
 from workbench.calibrate.discrepancy.terms import encoded
 from workbench.calibrate.fleet import correlation
 from workbench.calibrate.fleet.pooling import attributes_of
-from workbench.calibrate.predict import derived, labelled, labelled_density, predictive
+from workbench.calibrate.predict import derived, labelled, of_readings, predictive
 from workbench.calibrate.problem import Problem, pose
 from workbench.calibrate.sampling import naming
 from workbench.calibrate.sampling.density import Density, compile_density
@@ -97,7 +97,7 @@ def calibrate(
     Returns
     -------
     Calibration
-        `.tree` (posterior, sample_stats, posterior_predictive, log_likelihood, observed_data), `.model`, `.summary()`,
+        `.tree` (posterior, sample_stats, posterior_predictive, log_likelihood, pit, observed_data), `.model`, `.summary()`,
         `.trust`.
 
     Raises
@@ -177,7 +177,7 @@ def _about_start(start: Start) -> dict[str, Any]:
 def _tree(problem: Problem, space: Space, drawn: Draws, *, rng: np.random.Generator) -> xr.DataTree:
     """Return the groups that ArviZ knows, with units."""
     variables = drawn_back(problem, derived(problem, space.constrain(drawn.points)), rng)
-    readings, log_densities = predictive(problem, variables, rng)
+    predicted = predictive(problem, variables, rng)
     posterior = _posterior(problem, variables)
     posterior.attrs["interrupted"] = int(drawn.interrupted)
     lead = {d: posterior[d] for d in ("chain", "draw")}
@@ -185,8 +185,9 @@ def _tree(problem: Problem, space: Space, drawn: Draws, *, rng: np.random.Genera
     groups = {
         "posterior": posterior,
         "sample_stats": statistics,
-        "posterior_predictive": labelled(problem, readings),
-        "log_likelihood": labelled_density(problem, log_densities),
+        "posterior_predictive": labelled(problem, predicted.readings),
+        "log_likelihood": of_readings(problem, predicted.log_density, "log density"),
+        "pit": of_readings(problem, predicted.pit, "probability of less"),
         "observed_data": problem.observations.to_dataset(problem.model),
     }
     return xr.DataTree.from_dict(groups)

@@ -1,7 +1,7 @@
 """What a posterior says about the data it has seen: outputs, readings and log densities at every draw."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -74,22 +74,41 @@ def noise_arguments(
     return made
 
 
-def predictive(problem: Problem, variables: Mapping[str, Array], rng: np.random.Generator) -> tuple[dict, dict]:
-    """Return readings drawn at every row, and the log density of each measured one; both (chains, draws, rows).
+class Predicted(NamedTuple):
+    """What draws say of the readings, by output; arrays (chains, draws, rows) of every row, or of each measured one.
+
+    Attributes
+    ----------
+    readings
+        Drawn at every row.
+    log_density
+        Of each measured one.
+    pit
+        Probability of less than each measured one.
+    """
+
+    readings: dict[str, Array]
+    log_density: dict[str, Array]
+    pit: dict[str, Array]
+
+
+def predictive(problem: Problem, variables: Mapping[str, Array], rng: np.random.Generator) -> Predicted:
+    """Return what draws of the parameters say of the readings.
 
     Of a vector, the elements of one row after the other, as in `Problem.measured`.
     """
     first = next(iter(variables.values()))
     lead = first.shape[:2]
     solutions = solve_data(problem, variables)
-    drawn, density = {}, {}
+    made = Predicted({}, {}, {})
     for name in problem.measured:
         sensor = problem.sensor(name)
         centre = sensor.centre(at_data(problem, name, variables, outputs_of(problem, name, solutions)))
         arguments = noise_arguments(problem.model, name, variables, sensor.unit)
-        drawn[name] = sensor.draw(centre, arguments, rng).reshape(*lead, -1)
-        density[name] = sensor.log_density(centre, arguments).reshape(*lead, -1)
-    return drawn, density
+        made.readings[name] = sensor.draw(centre, arguments, rng).reshape(*lead, -1)
+        made.log_density[name] = sensor.log_density(centre, arguments).reshape(*lead, -1)
+        made.pit[name] = sensor.pit(centre, arguments, rng).reshape(*lead, -1)
+    return made
 
 
 def outputs_of(problem: Problem, name: str, solutions: Solutions) -> Array:
@@ -114,21 +133,24 @@ def labelled(problem: Problem, rows: Mapping[str, Array]) -> xr.Dataset:
     return dataset
 
 
-def labelled_density(problem: Problem, density: Mapping[str, Array]) -> xr.Dataset:
-    """Return log densities in the layout of the data, or over `<output>_sample` where some rows were not measured."""
-    whole = {n: v for n, v in density.items() if problem.is_whole(n)}
-    lead = next(iter(density.values())).shape[:2]
+def of_readings(problem: Problem, values: Mapping[str, Array], words: str) -> xr.Dataset:
+    """Return numbers (chains, draws, n) of each reading, in the layout of the data where every row was measured.
+
+    Else over `<output>_sample`. `words` say what they are of an output, such as "log density".
+    """
+    whole = {n: v for n, v in values.items() if problem.is_whole(n)}
+    lead = next(iter(values.values())).shape[:2]
     dataset = (
         labelled(problem, whole) if whole else xr.Dataset(coords={"chain": range(lead[0]), "draw": range(lead[1])})
     )
-    attrs = {name: _of_density(problem, name) for name in density}
+    attrs = {name: _of_reading(problem, name, words) for name in values}
     for name in whole:
         dataset[name].attrs = attrs[name]
-    for name in [n for n in density if n not in whole]:
+    for name in [n for n in values if n not in whole]:
         observations, output = problem.observations, problem.model.outputs[name]
         dim, shape = f"{name}_sample", problem.model.shape(output)
         rows, *element = np.unravel_index(problem.measured[name], (observations.time.size, *shape))
-        dataset[name] = (("chain", "draw", dim), density[name], attrs[name])
+        dataset[name] = (("chain", "draw", dim), values[name], attrs[name])
         dataset.coords[f"{name}_time"] = (dim, observations.clock.labels(observations.time[rows]))
         if observations.units is not None:
             dataset.coords[f"{name}_unit"] = (dim, np.asarray(observations.units)[observations.unit_index[rows]])
@@ -137,10 +159,10 @@ def labelled_density(problem: Problem, density: Mapping[str, Array]) -> xr.Datas
     return dataset
 
 
-def _of_density(problem: Problem, name: str) -> dict[str, str]:
-    attrs = {"units": "1", "long_name": f"log density of {name}"}
+def _of_reading(problem: Problem, name: str, words: str) -> dict[str, str]:
+    attrs = {"units": "1", "long_name": f"{words} of {name}"}
     if problem.sensor(name).noise.family.joint:
-        attrs["comment"] = "of each reading given those before it of its unit: their sum is the joint log density"
+        attrs["comment"] = "of each reading given those before it of its unit"
     return attrs
 
 

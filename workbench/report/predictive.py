@@ -167,7 +167,7 @@ def study_again(calibration: Calibration, *, seed: int | None = None) -> xr.Data
         else fresh[0][name].values
         for name in fresh[0].data_vars
     }
-    readings, _ = predictive(problem, variables, np.random.default_rng(streams[1]))
+    readings = predictive(problem, variables, np.random.default_rng(streams[1])).readings
     return labelled(problem, readings)
 
 

@@ -78,7 +78,7 @@ def draw_truth(problem: Problem, rng: np.random.Generator) -> Truth:
         free = {name: values[None] for name, values in draw_free(problem, rng, 1, narrow=False).items()}
         variables = derived(problem, free)
         with np.errstate(all="ignore"):
-            drawn, _ = predictive(problem, variables, rng)
+            drawn = predictive(problem, variables, rng).readings
         if all(_possible(problem, name, values) for name, values in drawn.items()):
             return Truth(variables, {name: values.ravel() for name, values in drawn.items()}, tries)
     raise SamplingError(
@@ -178,8 +178,8 @@ def _places(problem: Problem, truth: Truth, variables: Mapping[str, Array], stre
             below = _below(column, float(truth.variables[name][(0, 0, *place)]), ties)
             counts[label], ranks[label] = int(below.sum()), int(below[3::4].sum())
     with np.errstate(all="ignore"):
-        readings, densities = predictive(problem, some, rng)
-        _, true_densities = predictive(problem, truth.variables, rng)
+        readings, densities, _ = predictive(problem, some, rng)
+        true_densities = predictive(problem, truth.variables, rng).log_density
     total, true = (
         np.sum([d.sum(axis=-1).ravel() for d in each.values()], axis=0) for each in (densities, true_densities)
     )

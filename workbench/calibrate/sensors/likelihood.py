@@ -95,6 +95,25 @@ def log_density(
     return _limited(noise, readings, output, arguments, limits=limits, inside=inside)
 
 
+def chances(
+    noise: Noise, readings: Array, output: Array, arguments: Mapping[str, Array], limits: Bounds = NO_LIMITS
+) -> tuple[Array, Array]:
+    """Return the probabilities of less than each reading and of no more than it; one number but for counts and limits.
+
+    A reading at a limit stands for all there or beyond.
+    """
+    distribution, whole = law(noise, output, arguments), noise.family.readings == "count"
+    up_to = distribution.cdf(readings)
+    less, (low, high) = distribution.cdf(readings - 1) if whole else up_to, limits
+    if low is not None:
+        less = np.where(readings <= low, 0.0, less)
+        up_to = np.where(readings <= low, distribution.cdf(low), up_to)
+    if high is not None:
+        less = np.where(readings >= high, distribution.cdf(np.ceil(high) - 1 if whole else high), less)
+        up_to = np.where(readings >= high, 1.0, up_to)
+    return less, up_to
+
+
 def _limited(
     noise: Noise, readings: Any, output: Any, arguments: Mapping[str, Any], *, limits: Bounds, inside: Any
 ) -> Any:

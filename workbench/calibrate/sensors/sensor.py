@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from workbench.base.errors import DataError
 from workbench.calibrate.sensors import censoring, errors_in_time
-from workbench.calibrate.sensors.likelihood import draw_readings, likelihood, log_density
+from workbench.calibrate.sensors.likelihood import chances, draw_readings, likelihood, log_density
 from workbench.declare.noise import Noise
 from workbench.declare.quantity import Output
 from workbench.declare.sensor import increments
@@ -120,11 +120,22 @@ class Sensor:
 
         Centres (members, places); arguments (members, 1 or places) or numbers.
         """
+        return log_density(self.noise, self.readings, *self._around(centre, arguments), self.output.limits)
+
+    def pit(self, centre: Array, arguments: Mapping[str, Array], rng: np.random.Generator) -> Array:
+        """Return the probability (members, n) of less than each reading, given those before it where they last.
+
+        Counts, and readings at limits, lie anywhere within their own probability, at one random share of it.
+        """
+        less, up_to = chances(self.noise, self.readings, *self._around(centre, arguments), self.output.limits)
+        return np.asarray(less + rng.uniform(size=self.readings.size) * (up_to - less))
+
+    def _around(self, centre: Array, arguments: Mapping[str, Array]) -> tuple[Array, Mapping[str, Any]]:
+        """Return what each reading (members, n) scatters around, and the arguments of the noise there."""
         own: Mapping[str, Any] = {k: v[:, self.rows] if v.ndim and v.shape[1] > 1 else v for k, v in arguments.items()}
-        centre = centre[:, self.rows]
-        if self.noise.family.joint:
-            centre, own = errors_in_time.conditional(self.readings, centre, own, self.chains)
-        return log_density(self.noise, self.readings, centre, own, self.output.limits)
+        if not self.noise.family.joint:
+            return centre[:, self.rows], own
+        return errors_in_time.conditional(self.readings, centre[:, self.rows], own, self.chains)
 
 
 def _by_unit(argument: Any, unit: Index) -> Any:

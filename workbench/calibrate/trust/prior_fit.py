@@ -94,7 +94,7 @@ def check_prior(
     rng = np.random.default_rng(seed)
     free = {name: values[None] for name, values in draw_free(problem, rng, DRAWS, narrow=False).items()}
     with np.errstate(all="ignore"):
-        drawn, _ = predictive(problem, derived(problem, free), rng)
+        drawn = predictive(problem, derived(problem, free), rng).readings
     whole = np.all([np.isfinite(values[0]).all(axis=1) for values in drawn.values()], axis=0)
     if whole.sum() < DRAWS // 10:
         raise SamplingError(

@@ -31,7 +31,8 @@ class Calibration:
     Attributes
     ----------
     tree
-        Groups posterior, sample_stats, posterior_predictive, log_likelihood, pit and observed_data, with units in attrs.
+        Groups posterior, sample_stats, posterior_predictive, log_likelihood, pit (probabilities of less than what was
+        read) and observed_data, with units in attrs.
     problem
         The declaration, data and inputs (None in a calibration opened from a file without its declaration).
     written
@@ -116,8 +117,8 @@ class Calibration:
     def check(self) -> "pd.DataFrame":
         """Return how the readings lie among their predictions: a row an output (see `workbench.calibrate.trust.fit`).
 
-        Number of readings, coverage of the central 50 % and 90 % intervals that draws of the posterior predict, p-values
-        of the shape, the persistence and the growth of the readings' probabilities, the largest Pareto k of
+        Number of readings, coverage of central 50 % and 90 % intervals predicted by draws of the posterior, p-values of
+        the shape, the persistence and the growth of the readings' probabilities, the largest Pareto k of
         leave-one-out predictions and the number of readings for which these are `unreliable`.
         """
         from workbench.calibrate.trust.fit import check

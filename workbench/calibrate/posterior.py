@@ -97,8 +97,8 @@ def calibrate(
     Returns
     -------
     Calibration
-        `.tree` (posterior, sample_stats, posterior_predictive, log_likelihood, pit, observed_data), `.model`, `.summary()`,
-        `.trust`.
+        `.tree` (posterior, sample_stats, posterior_predictive, log_likelihood, pit, observed_data), `.model`,
+        `.summary()`, `.trust`.
 
     Raises
     ------

@@ -10,7 +10,7 @@ and what is sampled is the same posterior (Christensen, Roberts & Skold, J. Comp
 e and F are read off slope and curvature of the density at the top from which chains start.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,16 +95,16 @@ def effects_of(problem: "Problem", density: "Density", top: Array) -> Effects | 
     if not columns:
         return None
     unit, population, spread, centred, low, high = (np.stack(each, axis=1) for each in zip(*columns, strict=True))
-    flat = Effects(*(a.ravel() for a in (unit, population, spread, centred, low, high)), *(np.zeros(unit.size),) * 2)
+    places = {"unit": unit, "population": population, "spread": spread, "centred": centred, "low": low, "high": high}
+    none = np.zeros(unit.size)
+    flat = Effects(**{key: values.ravel() for key, values in places.items()}, information=none, pull=none)
     known = _curvature(density, flat, top, shape=unit.shape)
     s, distance = flat.sds(top).reshape(unit.shape), flat.straight(top)[flat.unit].reshape(unit.shape)
     share = np.clip(1.0 - np.diagonal(np.linalg.inv(known), axis1=1, axis2=2), 0.0, 1.0 - 1e-12)
     information = share / (1.0 - share) / s**2
     # at the top the mean that is expected is what was found there
     pull = information * top[population] + distance * (1.0 + s * s * information) / s
-    return Effects(
-        flat.unit, flat.population, flat.spread, flat.centred, flat.low, flat.high, information.ravel(), pull.ravel()
-    )
+    return replace(flat, information=information.ravel(), pull=pull.ravel())
 
 
 def _places(problem: "Problem", space: "Space", name: str) -> list[tuple[Any, ...]]:

@@ -68,7 +68,8 @@ def logp(size, point, slope, value, bound):  # type: ignore[no-untyped-def]
             ways[0, k], ways[1, k], ways[3, k] = s / root, 1.0 - b, (1.0 - b) * rate
             ways[2, k] = s * (distance + by_log_s) * rate
             volume += np.log(s)
-    failed = call_density(words[1], size, own.ctypes.data, out.ctypes.data, total.ctypes.data, words[2])
+    arrays = own.ctypes.data, out.ctypes.data, total.ctypes.data
+    failed: int = call_density(words[1], size, arrays[0], arrays[1], arrays[2], words[2])  # type: ignore[call-arg]
     if failed != 0:
         count_one(bound)
         return failed
@@ -85,7 +86,7 @@ def logp(size, point, slope, value, bound):  # type: ignore[no-untyped-def]
 def _compiled() -> tuple[Any, Callable[..., int]]:
     double = types.CPointer(types.double)
     signature = types.int64(types.uint64, double, double, double, types.voidptr)
-    made = numba.cfunc(signature, cache=True)(logp)
+    made: Any = numba.cfunc(signature, cache=True)(logp)
     return made, ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)(made.address)
 
 

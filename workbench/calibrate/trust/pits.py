@@ -1,7 +1,7 @@
 """Where the readings lie among what draws of the posterior say of them, and how that is tested.
 
-**At a draw.** Parameters drawn from the posterior of data, and the data, have the joint law of parameters drawn from the
-prior and data simulated from them. So at one draw of the posterior the probabilities P(less than reading i), given
+**At a draw.** Parameters drawn from the posterior of data, and the data, have the joint law of parameters drawn from
+the prior and data simulated from them. So at one draw of the posterior the probabilities P(less than reading i), given
 the readings before it where errors last, are independent and uniform just as at the true parameters, however few
 readings there are: tests of them are exact where model and prior are right (Johnson 2007, Bayesian Analysis 2, 719-734;
 Gosselin 2011, PLoS ONE 6, e14770). Draws do not agree on a p-value; twice their median is one again (Vovk & Wang 2020,

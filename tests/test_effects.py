@@ -65,7 +65,7 @@ def points_near(start, count):
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_there_and_back_again(pool):
-    density, start = straightened(pool)
+    _, start = straightened(pool)
     points = points_near(start, 20)
     np.testing.assert_allclose(start.effects.bent(start.effects.straight(points)), points, atol=1e-12)
     assert start.effects.unit.size == 8

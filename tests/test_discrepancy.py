@@ -5,11 +5,12 @@ import pytest
 import scipy.integrate
 import scipy.stats
 import xarray as xr
+from arviz_stats.base import array_stats
 
 import workbench as wb
 from workbench.base.errors import DataError, DeclarationError, ParameterError
 from workbench.calibrate.bayes import build
-from workbench.calibrate.discrepancy import confounding
+from workbench.calibrate.discrepancy import confounding, second
 from workbench.calibrate.discrepancy.hilbert import Basis
 from workbench.calibrate.discrepancy.integrated import drawn_back, log_density
 from workbench.calibrate.discrepancy.marginal import marginal
@@ -249,6 +250,89 @@ def test_discrepancies_that_do_not_fit(given, error, words):
     data, inputs = machine(5)
     with pytest.raises(error, match=words):
         pose(Machine(), data, inputs=inputs, discrepancy=given)
+
+
+LATER = {"over": "effort", "joint": False, "sigma": 0.05, "length_scale": 1.5}
+
+
+@pytest.fixture(scope="module")
+def later() -> wb.Calibration:
+    """Return the machine with a known discrepancy that is fitted to what is left."""
+    data, inputs = machine(13)
+    one = wb.Discrepancy("work", **LATER, span={"effort": (0, 6)})
+    return wb.calibrate(Machine(), data, inputs=inputs, seed=1, progress=False, discrepancy=one)
+
+
+def test_a_cut_posterior_is_that_of_the_closed_form(later):
+    """Efficiency as without a discrepancy; the function by regression on what is left, efficiency's variance added."""
+    data, inputs = machine(13)
+    x, y, s = inputs["effort"].values, data["work"].values, 0.01
+    variance = 1 / (1 / 0.25**2 + x @ x / s**2)
+    mean = variance * (0.5 / 0.25**2 + x @ y / s**2)
+    drawn = later.posterior["efficiency"].values.ravel()
+    error = np.sqrt(variance / array_stats.ess(drawn.reshape(4, -1)))
+    assert drawn.mean() == pytest.approx(mean, abs=4 * error)
+    assert drawn.std() == pytest.approx(np.sqrt(variance), rel=0.08)
+    term = later.problem.terms["work"]
+    scale = term.scale({})[0]
+    shared = (term.features * scale**2) @ term.features.T
+    gain = shared @ np.linalg.inv(shared + s**2 * np.eye(13))
+    centre = gain @ (y - mean * x)
+    spread = shared - gain @ shared + variance * np.outer(gain @ x, gain @ x)
+    variables = {str(n): v.values for n, v in later.posterior.data_vars.items()}
+    delta = term.coefficients(variables) @ term.features.T
+    np.testing.assert_allclose(delta.mean(axis=0), centre, atol=0.08 * np.sqrt(np.diag(spread)).max())
+    np.testing.assert_allclose(np.cov(delta.T), spread, atol=0.06 * spread.max())
+
+
+def test_what_is_fitted_to_the_rest_is_drawn_given_each_parameter():
+    """The SD of the function, by quadrature over a grid for each of the efficiencies."""
+    data, inputs = machine(13)
+    prior = wb.prior.HalfNormal(0.3)
+    problem = pose(Machine(), data, inputs=inputs, discrepancy=wb.Discrepancy("work", **LATER | {"sigma": prior}))
+    given = np.array([0.53, 0.6])
+    efficiency = np.repeat(given, 2000).reshape(2, 2000)
+    drawn = second.drawn(problem, {"efficiency": efficiency}, np.random.default_rng(0))["work_discrepancy_sigma"]
+    grid = np.geomspace(1e-3, 2.0, 400)
+    for row, value in enumerate(given):
+        centre = np.broadcast_to(value * inputs["effort"].values, (400, 13))
+        logs = log_density(problem, "work", {"work_discrepancy_sigma": grid[None]}, centre)
+        logs = logs + scipy.stats.halfnorm(scale=0.3).logpdf(grid) + np.log(grid)
+        share = np.cumsum(np.exp(logs - logs.max()))
+        exact = np.interp([0.1, 0.5, 0.9], share / share[-1], grid)
+        found = np.mean(drawn[row][:, None] < exact, axis=0)
+        np.testing.assert_allclose(found, [0.1, 0.5, 0.9], atol=4.5 * 0.5 / np.sqrt(2000))
+
+
+def test_the_card_says_where_parameters_fitted_alone_do_not_hold(later, tmp_path):
+    found = confounding.gate(later)
+    assert found.verdict == "failed"
+    assert "parameters were fitted without the discrepancy (joint=False), and the readings call for it" in found.says
+    assert later.without_discrepancy.trust.failures
+    later.save(tmp_path / "later.nc")
+    again = wb.Calibration.open(tmp_path / "later.nc", Machine())
+    assert again.problem.terms["work"].declared.joint is False
+    assert confounding.gate(again) == found
+    table = later.discrepancy()
+    assert table.loc["efficiency", "shift"] == pytest.approx(0.0, abs=0.1)
+    assert np.isnan(table.loc["efficiency", "share"])
+    assert table.loc["elpd(work)", "mean"] > table.loc["elpd(work)", "mean_without"] + 10
+    assert later.identify().table["prior_sensitivity"].isna().all()
+
+
+def test_what_cannot_be_fitted_to_the_rest_is_refused():
+    data, inputs = machine(13)
+
+    class Heavy(Machine):
+        work = wb.Output("1", noise=wb.noise.StudentT(nu=4.0, sigma=0.01))
+
+    one = wb.Discrepancy("work", **LATER)
+    with pytest.raises(ParameterError, match=r"joint=False for StudentT.*expected Normal or LogNormal"):
+        pose(Heavy(), data, inputs=inputs, discrepancy=one)
+    with pytest.raises(ParameterError, match="no density that could be written down; expected joint=True"):
+        wb.to_pymc(Machine(), data, inputs=inputs, discrepancy=one)
+    with pytest.raises(DeclarationError, match="got joint=None; expected True or False"):
+        wb.Discrepancy("work", joint=None)
 
 
 def test_figure(machines):

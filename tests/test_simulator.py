@@ -45,6 +45,18 @@ class Line(wb.Simulator):
         return {"y": p.a + p.b * times}
 
 
+class Level(wb.Simulator):
+    """y = a + 0.7 t."""
+
+    time_unit = "h"
+    processes = 1
+    a = wb.Parameter("m", prior=wb.prior.Normal(mu=0, sigma=5))
+    y = wb.Output("m", noise=wb.noise.Normal(sigma=0.5))
+
+    def run(self, times, u, p):
+        return {"y": p.a + 0.7 * times}
+
+
 def line_data(units=None):
     rng, time = np.random.default_rng(0), np.arange(6.0)
     shape = (6,) if units is None else (len(units), 6)
@@ -330,7 +342,8 @@ def test_a_model_can_be_pickled():
 
 
 # -- the posterior ----------------------------------------------------------------------------------------------------
-def test_the_density_is_that_of_the_pymc_model_and_of_the_declared_one():
+@pytest.mark.parametrize("discrepancy", [None, wb.Discrepancy("y", over="time")], ids=["plain", "discrepancy"])
+def test_the_density_is_that_of_the_pymc_model_and_of_the_declared_one(discrepancy):
     units = ["p", "q", "r"]
     times = np.array(TIMES)
     data = xr.Dataset(
@@ -338,7 +351,7 @@ def test_the_density_is_that_of_the_pymc_model_and_of_the_declared_one():
         {"time": times, "unit": units},
     )
     pool = {"k": "partial", "first": "none"}
-    black, white = (pose(m, data, inputs=INPUTS, pool=pool) for m in (Tank, DeclaredTank))
+    black, white = (pose(m, data, inputs=INPUTS, pool=pool, discrepancy=discrepancy) for m in (Tank, DeclaredTank))
     models = [build(problem) for problem in (black, white)]
     with box_of(black, parallel=False) as box:
         density = Blind(black, models[0], box)
@@ -350,6 +363,28 @@ def test_the_density_is_that_of_the_pymc_model_and_of_the_declared_one():
         named = {str(v.name): point[s.place].reshape(s.shape) for s, v in names}
         assert theirs[0](named) == pytest.approx(value, rel=1e-10)
         assert theirs[1](named) == pytest.approx(value, rel=1e-4)
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_a_simulator_with_a_discrepancy(joint):
+    """The posterior is that of the closed form: a line, and a process that is integrated out, are one Gaussian."""
+    time = np.linspace(0.0, 5.0, 21)
+    errors = 0.5 * np.random.default_rng(3).normal(size=21)
+    data = xr.Dataset({"y": ("time", 1 + 0.7 * time + np.sin(2 * time) + errors)}, {"time": time})
+    one = wb.Discrepancy("y", sigma=1.0, length_scale=0.7, joint=joint)
+    made = wb.calibrate(Level(), data, discrepancy=one, draws=500, tune=300, chains=2, seed=1, progress=False)
+    apart = np.abs(time[:, None] - time) / 0.7 * np.sqrt(5)
+    shared = (1 + apart + apart**2 / 3) * np.exp(-apart)
+    gain = np.linalg.inv(shared + 0.25 * np.eye(21))
+    precision = gain if joint else 4.0 * np.eye(21)
+    variance = 1 / (1 / 25 + precision.sum())
+    mean = variance * precision.sum(axis=0) @ (data["y"].values - 0.7 * time)
+    drawn = made.posterior["a"]
+    assert float(drawn.mean()) == pytest.approx(mean, abs=0.25 * np.sqrt(variance))
+    assert float(drawn.std()) == pytest.approx(np.sqrt(variance), rel=0.15)
+    predicted = made.tree["posterior_predictive"]["y"].mean(("chain", "draw"))
+    line = mean + 0.7 * time
+    np.testing.assert_allclose(predicted, line + shared @ gain @ (data["y"].values - line), atol=0.12)
 
 
 def test_a_failed_evaluation_has_no_density():

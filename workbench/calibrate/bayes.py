@@ -6,6 +6,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from workbench.base.errors import ParameterError
 from workbench.base.schema import UNIT
 from workbench.calibrate import graphs
 from workbench.calibrate.discrepancy import integrated
@@ -22,6 +23,11 @@ from workbench.simulate.graph import needs_graph
 
 def build(problem: Problem) -> pm.Model:
     """Return the PyMC model: priors, one solve for all units, and the likelihood of each output's readings."""
+    if problem.first is not problem:
+        raise ParameterError(
+            f"{problem.model.name}: got a discrepancy with joint=False, whose posterior has no density that could be "
+            "written down; expected joint=True here, or wb.calibrate"
+        )
     model = problem.model
     count = problem.rows.size - 1
     with pm.Model(coords=_coords(problem)) as made:

@@ -50,7 +50,7 @@ class Calibration:
         if self._model is None and self.problem is not None:
             from workbench.calibrate.bayes import build
 
-            return build(self.problem)
+            return build(self.problem.first)
         return self._model
 
     @property

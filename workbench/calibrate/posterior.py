@@ -13,6 +13,7 @@ from workbench.base.schema import UNIT
 from workbench.base.threads import one_blas_thread
 from workbench.calibrate.bayes import build
 from workbench.calibrate.calibration import Calibration
+from workbench.calibrate.discrepancy import second
 from workbench.calibrate.discrepancy.integrated import drawn_back
 from workbench.calibrate.discrepancy.terms import encoded
 from workbench.calibrate.fleet import correlation
@@ -119,9 +120,14 @@ def sample_problem(problem: Problem, sizes: dict[str, int], *, seed: int, steps:
     if isinstance(problem.model, Simulator):
         from workbench.calibrate.sampling.populations import by_walkers as by_way
     streams = np.random.SeedSequence(seed).spawn(3)
-    made, drawn, about = by_way(problem, steps, sizes, streams)
+    made, drawn, about = by_way(problem.first, steps, sizes, streams)
+    rng = np.random.default_rng(streams[2])
     with steps.phase("predicting_time", "predicting the data"):
-        tree = _tree(problem, space_of(made), drawn, rng=np.random.default_rng(streams[2]))
+        tree = _tree(problem.first, space_of(made), drawn, rng=rng)
+    if problem.first is not problem:
+        with steps.phase("second_time", "fitting the discrepancy to what is left"):
+            about |= second.fit_of_first(Calibration(tree, made, problem.first))
+            tree = _tree(problem, space_of(made), drawn, rng=rng)
     tree["posterior"].attrs |= {
         "seed": seed,
         "draws_asked": sizes["draws"],
@@ -176,7 +182,8 @@ def _about_start(start: Start) -> dict[str, Any]:
 
 def _tree(problem: Problem, space: Space, drawn: Draws, *, rng: np.random.Generator) -> xr.DataTree:
     """Return the groups that ArviZ knows, with units."""
-    variables = drawn_back(problem, derived(problem, space.constrain(drawn.points)), rng)
+    first = derived(problem, space.constrain(drawn.points))
+    variables = drawn_back(problem, second.drawn(problem, first, rng), rng)
     predicted = predictive(problem, variables, rng)
     posterior = _posterior(problem, variables)
     posterior.attrs["interrupted"] = int(drawn.interrupted)

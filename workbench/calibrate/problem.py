@@ -127,6 +127,12 @@ class Problem:
         assert prior is not None
         return spread_prior(prior, self.partials.get(name))
 
+    @cached_property
+    def first(self) -> "Problem":
+        """The problem without the discrepancies that are fitted to what draws of it leave: itself, without any."""
+        joint = {name: term for name, term in self.terms.items() if term.declared.joint}
+        return self if len(joint) == len(self.terms) else replace(self, terms=joint)
+
     def is_whole(self, name: str) -> bool:
         """Say whether an output was measured everywhere."""
         return self.measured[name].size == self.observations.values[name].size

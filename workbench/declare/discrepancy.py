@@ -42,6 +42,10 @@ class Discrepancy:
         Values of the coordinate (there must be one only) at which the function is known to be zero, and at which its
         slope is. Such knowledge is what tells a discrepancy from a parameter (Brynjarsdottir & O'Hagan, Inverse
         Problems 30 (2014) 114007).
+    joint
+        Whether parameters and function are fitted together. Otherwise parameters are fitted as if there were none, and
+        the function, with the noise of its output, to what each draw of them leaves (modularisation: Liu, Bayarri &
+        Berger, Bayesian Analysis 4 (2009) 119-150): it cannot change what the parameters are.
 
     Raises
     ------
@@ -57,6 +61,7 @@ class Discrepancy:
     span: Mapping[str, tuple[float, float]] | None = None
     zero_at: tuple[float, ...] = ()
     flat_at: tuple[float, ...] = ()
+    joint: bool = True
 
     def __post_init__(self) -> None:
         over = (self.over,) if isinstance(self.over, str) else tuple(self.over)
@@ -66,6 +71,8 @@ class Discrepancy:
         if not isinstance(self.kernel, Kernel):
             known = ", ".join(f"wb.kernel.{name}()" for name in KERNELS)
             raise DeclarationError(f"{self.where}: got kernel={self.kernel!r}; expected one of {known}")
+        if not isinstance(self.joint, bool):
+            raise DeclarationError(f"{self.where}: got joint={self.joint!r}; expected True or False")
         for key in ("zero_at", "flat_at"):
             object.__setattr__(self, key, tuple(float(v) for v in np.ravel(getattr(self, key))))
         if len(over) > 1 and (self.zero_at or self.flat_at):
@@ -115,6 +122,7 @@ class Discrepancy:
             "span": {name: list(ends) for name, ends in (self.span or {}).items()} or None,
             "zero_at": list(self.zero_at),
             "flat_at": list(self.flat_at),
+            "joint": self.joint,
         }
 
 

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.base.errors import ParameterError
+from workbench.calibrate.discrepancy import second
 from workbench.calibrate.identify.coordinates import coordinates_of
 from workbench.calibrate.identify.identify import scores_of
 from workbench.calibrate.trust.card import Gate
+from workbench.calibrate.trust.fit import ALARM
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +42,11 @@ def shares(calibration: "Calibration") -> dict[str, float]:
         raise ParameterError("got a calibration without a discrepancy, or opened without its model; expected one with")
     variables = {str(n): v.values for n, v in calibration.posterior.data_vars.items()}
     moved = [
-        term.coefficients(variables) @ term.features[problem.measured[name]].T for name, term in problem.terms.items()
+        term.coefficients(variables) @ term.features[problem.measured[name]].T
+        for name, term in problem.first.terms.items()  # what is fitted to what is left moves no parameter
     ]
+    if not moved:
+        return {}
     chosen = [c for c in coordinates_of(problem) if not c.nuisance and c.scores.proper]
     scores = scores_of(calibration, chosen).reshape(-1, len(chosen))
     directions = _directions(np.concatenate(moved, axis=1))
@@ -75,6 +80,10 @@ def gate(calibration: "Calibration") -> Gate:
             says = "got a calibration opened without its model; open it with Calibration.open(path, model)"
         return Gate(GATE, "not run", float("nan"), SHARE, says)
     found = shares(calibration)
+    if problem.first is not problem:
+        told = _of_second(calibration)
+        if told.verdict != "passed" or not found:
+            return told
     if not found:
         return Gate(GATE, "not run", float("nan"), SHARE, "no parameter has a proper prior to compare with")
     name, figure = max(found.items(), key=lambda item: item[1])
@@ -93,6 +102,21 @@ def gate(calibration: "Calibration") -> Gate:
         f"measure {name} otherwise; do not quote it as a physical value before"
     )
     return Gate(GATE, "failed", figure, SHARE, says)
+
+
+def _of_second(calibration: "Calibration") -> Gate:
+    """Return the gate of parameters that were fitted without the discrepancy: whether the readings ask for it."""
+    found = json.loads(calibration.posterior.attrs[second.RECORD])
+    fitted = "parameters were fitted without the discrepancy (joint=False)"
+    if found["verdict"] == "failed":
+        says = (
+            f"{fitted}, and the readings call for it: {found['says']}. Parameters are those that fit best, not "
+            "physical values, and their intervals are too narrow (predictions hold the discrepancy): fit jointly with "
+            "what is known of it (zero_at=, flat_at=), or mend the equations"
+        )
+    else:
+        says = f"{fitted}; without it: {found['says']}"
+    return Gate(GATE, found["verdict"], found["figure"], ALARM, says)
 
 
 def without(calibration: "Calibration") -> "Calibration":

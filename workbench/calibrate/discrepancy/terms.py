@@ -8,6 +8,7 @@ import numpy as np
 
 from workbench.base.errors import DataError, DeclarationError, ParameterError, unknown
 from workbench.base.schema import TIME
+from workbench.calibrate.discrepancy import second
 from workbench.calibrate.discrepancy.discrepancy import ENDS, Term, coordinates_at
 from workbench.calibrate.discrepancy.hilbert import Basis
 from workbench.declare.discrepancy import Discrepancy, from_data
@@ -48,6 +49,7 @@ def terms_of(problem: "Problem", given: Any) -> dict[str, Term]:
         if one.output in made:
             raise ParameterError(f"{one.where}: got two of this output; expected one")
         made[one.output] = _bound(problem, one)
+        second.check(problem, made[one.output])
     if isinstance(given, Mapping) and list(given) != list(made):
         raise ParameterError(f"got discrepancy of {list(made)} under the names {list(given)}; expected the same names")
     return made

@@ -113,7 +113,7 @@ def identify_posterior(calibration: "Calibration", profiles: Sequence[str] | boo
     )
     for k, coordinate in enumerate(coordinates):
         if not coordinate.scores.proper:
-            table.loc[coordinate.label, "verdict"] = "seen" if likelihood[k] >= SENSITIVE else "not seen"
+            table.loc[coordinate.label, "verdict"] = "not seen" if likelihood[k] < SENSITIVE else "seen"
     made = _profiles(calibration, coordinates, profiles)
     for label, profile in made.items():
         for end, column in zip(profile.interval, profile.columns, strict=True):
@@ -214,9 +214,16 @@ def _partner(correlation: Array, k: int) -> int | None:
 
 
 def _power_scaling(calibration: "Calibration", coordinates: Sequence[Coordinate]) -> tuple[Array, Array]:
-    """Return how much each coordinate's posterior moves with the power of all priors, and of the likelihood."""
+    """Return how much each coordinate's posterior moves with the power of all priors, and of the likelihood.
+
+    NaN where a discrepancy was fitted to what is left: parameters do not have the density of the readings then.
+    """
     import arviz_stats
 
+    assert calibration.problem is not None
+    if calibration.problem.first is not calibration.problem:
+        unknown = np.full(len(coordinates), np.nan)
+        return unknown, unknown
     values, prior = dict[str, Any](), np.zeros(1)
     for k, coordinate in enumerate(coordinates):
         draws, law = values_of(calibration, coordinate), coordinate.scores

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import workbench as wb
 from workbench.base.errors import DataError
-from workbench.sync.alarms import DETECTORS, Drift, Outlier, Shift, alarms, watch
+from workbench.sync.alarms import DETECTORS, Drift, Outlier, Shift, detect, watch
 from workbench.sync.runlength import cusum_run_length, cusum_threshold, ewma_run_length, ewma_threshold
 
 
@@ -50,7 +51,7 @@ def naive(z, detector, threshold):
 def test_watching_in_pieces_is_watching_one_by_one(detector):
     z = np.random.default_rng(1).normal(size=20_000)
     threshold = detector.threshold(300.0)
-    _, raised = watch(z, detector, threshold)
+    _, raised = detect(z, detector, threshold)
     assert 40 < raised.sum() < 95
     np.testing.assert_array_equal(raised, naive(z, detector, threshold))
 
@@ -59,7 +60,7 @@ def test_watching_in_pieces_is_watching_one_by_one(detector):
 def test_a_right_model_alarms_as_often_as_was_asked(detector):
     """A thousand years of daily readings, one false alarm a year."""
     z = np.random.default_rng(2).normal(size=365_250)
-    _, raised = watch(z, detector, detector.threshold(365.25))
+    _, raised = detect(z, detector, detector.threshold(365.25))
     assert raised.sum() == pytest.approx(1000, abs=4 * np.sqrt(1000))
 
 
@@ -71,7 +72,7 @@ def innovations(**outputs):
 def test_all_together_stay_below_the_rate():
     rng = np.random.default_rng(3)
     years = 100
-    made = alarms(innovations(a=rng.normal(size=8766 * years), b=rng.normal(size=8766 * years)), a_year=2.0)
+    made = watch(innovations(a=rng.normal(size=8766 * years), b=rng.normal(size=8766 * years)), a_year=2.0)
     every = int(made["alarm"].sum())
     assert every == pytest.approx(2.0 * years, abs=4 * np.sqrt(2.0 * years))
     np.testing.assert_allclose(made["run_length"], 3 * 8766, rtol=1e-4)
@@ -83,7 +84,7 @@ def test_faults_are_found_by_the_detector_made_for_them():
     spike[at] += 12.0
     shift[at:] += 1.0
     drift[at:] += np.arange(n - at) / 500.0
-    made = alarms(innovations(spike=spike, shift=shift, drift=drift), a_year=0.1)
+    made = watch(innovations(spike=spike, shift=shift, drift=drift), a_year=0.1)
     assert made["alarm"].sel(output="spike", detector="outlier").values.nonzero()[0].tolist() == [at]
     for output, detector, within in (("shift", "shift", 60), ("drift", "drift", 600)):
         first = int(made["alarm"].sel(output=output, detector=detector).values.argmax())
@@ -95,24 +96,37 @@ def test_missing_readings_are_no_evidence():
     z = np.random.default_rng(5).normal(size=3000)
     holed = np.full(6000, np.nan)
     holed[::2] = z
-    thin, whole = alarms(innovations(a=holed)), alarms(innovations(a=z))
+    thin, whole = watch(innovations(a=holed)), watch(innovations(a=z))
     assert not thin["alarm"][..., 1::2].any()
     assert np.isnan(thin["statistic"][..., 1::2]).all()
     np.testing.assert_allclose(thin["run_length"] * 2, whole["run_length"], rtol=1e-3)
-    nothing = alarms(innovations(a=np.full(10, np.nan)))
+    nothing = watch(innovations(a=np.full(10, np.nan)))
     assert not nothing["alarm"].any()
 
 
 def test_bad_input():
     good = innovations(a=np.zeros(10))
     with pytest.raises(DataError, match="got a_year=0; expected a positive number"):
-        alarms(good, a_year=0)
+        watch(good, a_year=0)
     with pytest.raises(DataError, match="got times without a unit"):
-        alarms(good.assign_coords(time=np.arange(10)))
+        watch(good.assign_coords(time=np.arange(10)))
     dates = good.assign_coords(time=np.datetime64("2026-01-01", "ns") + np.arange(10) * np.timedelta64(1, "h"))
-    np.testing.assert_allclose(alarms(dates)["run_length"], alarms(good)["run_length"], rtol=1e-9)
+    np.testing.assert_allclose(watch(dates)["run_length"], watch(good)["run_length"], rtol=1e-9)
 
 
 def test_half_life():
     answer = Drift(half_life=10.0).statistic(np.concatenate([[1.0], np.zeros(20)]))
     assert answer[10] / answer[0] == pytest.approx(0.5)
+
+
+def test_labels_of_units_and_elements():
+    z = np.random.default_rng(6).normal(size=(3, 2, 50))
+    made = xr.Dataset(
+        {"T_innovation_normalised": (("cell", "unit", "time"), z), "T": ("time", np.ones(50))},
+        {"time": ("time", np.arange(50), {"units": "h"}), "unit": ["a", "b"], "cell": [1, 2, 3]},
+    )
+    found = wb.watch(made)
+    assert found["output"].values.tolist() == [f"T[{c}, {u}]" for c in (1, 2, 3) for u in "ab"]
+    np.testing.assert_array_equal(found["statistic"].sel(output="T[2, b]", detector="outlier"), z[1, 1])
+    with pytest.raises(DataError, match="expected innovations over time"):
+        wb.watch(made.rename(time="sample").assign_coords(time=0.0))

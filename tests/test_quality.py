@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from workbench.base.errors import DataError
-from workbench.sync.quality import FLAGS, Spike, quality, usable
+from workbench.sync.quality import FLAGS, Spike, screen, usable
 
 N = 2000
 
@@ -27,7 +27,7 @@ def marked(made, flag, name="T"):
 
 def test_a_clean_series_has_few_marks_and_keeps_its_values():
     data = series()
-    made = quality(data)
+    made = screen(data)
     xr.testing.assert_identical(made[["T"]], data)
     assert (made["T_quality"] != 0).sum() <= 1
     assert made["T_quality"].attrs["flag_meanings"].split() == list(FLAGS)
@@ -38,7 +38,7 @@ def test_planted_faults_are_marked_and_nothing_else():
     data = series(_300=35.0, _900=5.0)
     data["T"][1200:1230] = 18.3
     data["T"][1500:1502] = np.nan
-    made = quality(data, limits={"T": (8.0, 30.0)})
+    made = screen(data, limits={"T": (8.0, 30.0)})
     assert {300, 900} <= set(marked(made, "spike"))
     assert len(marked(made, "spike")) <= 3
     assert marked(made, "out_of_range") == [300, 900]
@@ -54,12 +54,12 @@ def test_planted_faults_are_marked_and_nothing_else():
 def test_a_step_is_no_spike():
     data = series()
     data["T"][1000:] = data["T"][1000:] + 20.0
-    assert not set(marked(quality(data), "spike")) & set(range(990, 1010))
+    assert not set(marked(screen(data), "spike")) & set(range(990, 1010))
 
 
 def test_gaps_and_clocks_that_go_back():
     data = series().isel(time=[*range(500), *range(600, 800), *range(790, N)])
-    made = quality(data)
+    made = screen(data)
     assert marked(made, "after_gap") == [500]
     assert marked(made, "clock_jump") == list(range(700, 710))
     straight = usable(made)
@@ -71,7 +71,7 @@ def test_gaps_and_clocks_that_go_back():
 def test_dates_and_units():
     dates = np.datetime64("2026-03-29", "ns") + np.arange(N) * np.timedelta64(10, "m")
     both = xr.concat([series(1), series(2, _77=99.0)], xr.IndexVariable("unit", ["a", "b"])).assign_coords(time=dates)
-    made = quality(both)
+    made = screen(both)
     assert made["T_quality"].dims == both["T"].dims
     assert made["T_quality"].sel(unit="b").values[77] & FLAGS["spike"]
     assert not made["T_quality"].sel(unit="a").values[77]
@@ -80,16 +80,16 @@ def test_dates_and_units():
 def test_short_and_constant_series():
     assert not Spike().marks(np.arange(3.0), np.array([1.0, 50.0, 1.0])).any()
     constant = xr.Dataset({"T": ("time", np.ones(30))}, {"time": np.arange(30.0)})
-    assert marked(quality(constant), "stuck") == list(range(30))
-    assert marked(quality(constant.isel(time=[0])), "stuck") == []
+    assert marked(screen(constant), "stuck") == list(range(30))
+    assert marked(screen(constant.isel(time=[0])), "stuck") == []
 
 
 def test_bad_input():
     with pytest.raises(DataError, match="got unknown variable 't'; expected one of 'T'; did you mean 'T'"):
-        quality(series(), limits={"t": (0, 1)})
+        screen(series(), limits={"t": (0, 1)})
     with pytest.raises(DataError, match="expected 'time' among them"):
-        quality(series().drop_vars("time"))
+        screen(series().drop_vars("time"))
     with pytest.raises(DataError, match="expected numbers over time"):
-        quality(series().assign(words=("time", ["x"] * N)))
+        screen(series().assign(words=("time", ["x"] * N)))
     with pytest.raises(DataError, match="unknown flag 'gap'"):
-        usable(quality(series()), accept=["gap"])
+        usable(screen(series()), accept=["gap"])

@@ -4,8 +4,11 @@
    outputs with noise, all with units; `wb.compose` joins models.
 2. simulate: `wb.simulate(model, times)` solves it, for one set of parameters or for many draws in parallel.
 3. calibrate: `wb.calibrate(model, data)` gives a Bayesian posterior; `wb.to_pymc` gives the PyMC model behind it.
-4. forecast: `wb.forecast(calibration, times)` says what the sensors will read, with honest uncertainty.
-5. report: `wb.run_notebook(name, parameters, output=...)` runs a notebook into a report that opens anywhere.
+4. follow: `wb.screen(data)` marks doubtful readings, `wb.assimilate(model, data)` follows them with a filter, and
+   `wb.watch(followed)` raises alarms at a rate of false ones that is set.
+5. forecast: `wb.forecast(calibration, times)` says what the sensors will read, with honest uncertainty; `wb.score` how
+   good that was, `wb.remaining_life` how long the asset lasts.
+6. report: `wb.run_notebook(name, parameters, output=...)` runs a notebook into a report that opens anywhere.
 
 Results are `xarray` datasets that carry units, long names and the model they came from.
 """
@@ -35,6 +38,8 @@ _HOMES = {
     "workbench.sync.filters.particle": ("ParticleFilter",),
     "workbench.sync.filters.resampling": ("Multinomial", "Residual", "Stratified", "Systematic"),
     "workbench.sync.filters.unscented": ("UnscentedKalman",),
+    "workbench.sync.quality": ("screen", "usable"),
+    "workbench.sync.alarms": ("watch",),
     "workbench.calibrate.posterior": ("calibrate", "to_pymc"),
     "workbench.calibrate.sbc.study": ("sbc",),
     "workbench.calibrate.calibration": ("Calibration",),
@@ -42,6 +47,8 @@ _HOMES = {
     "workbench.calibrate.trust.prior_fit": ("check_prior",),
     "workbench.calibrate.identify.foresight": ("identify",),
     "workbench.forecast.propagate": ("forecast",),
+    "workbench.forecast.life": ("prognosis", "remaining_life"),
+    "workbench.forecast.score": ("persistence", "score"),
     "workbench.twin": ("Twin",),
     "workbench": ("report",),
     "workbench.report.notebook": ("run_notebook",),

@@ -138,7 +138,7 @@ class ClockJump:
 CHECKS: tuple[Check, ...] = (ClockJump(), Gap(), Stuck(), Spike())
 
 
-def quality(
+def screen(
     data: xr.Dataset, *, limits: Mapping[str, tuple[float, float]] | None = None, checks: Sequence[Check] = CHECKS
 ) -> xr.Dataset:
     """Return the readings with a variable `<name>_quality` beside each: bits that say what is doubtful about them.
@@ -164,17 +164,17 @@ def quality(
         If `data` has no time, a variable is not over it, or `limits` names none of the variables.
     """
     if TIME not in data.coords:
-        raise DataError(f"quality: got coordinates {[str(c) for c in data.coords]}; expected {TIME!r} among them")
+        raise DataError(f"screen: got coordinates {[str(c) for c in data.coords]}; expected {TIME!r} among them")
     for name in limits or {}:
         if name not in data.data_vars:
-            raise DataError(unknown("variable", name, map(str, data.data_vars), "quality limits"))
+            raise DataError(unknown("variable", name, map(str, data.data_vars), "screen limits"))
     time = _seconds(data[TIME].values)
     made = data.copy()
     for label, array in data.data_vars.items():
         name = str(label)
         if TIME not in array.dims or not np.issubdtype(array.dtype, np.number) or set(array.dims) - {TIME, UNIT}:
             raise DataError(
-                f"quality: got {name!r}, {array.dtype} over {array.dims}; expected numbers over time, or unit and time"
+                f"screen: got {name!r}, {array.dtype} over {array.dims}; expected numbers over time, or unit and time"
             )
         mine = [*checks, *([Range(*limits[name])] if limits and name in limits else [])]
         rows = array.transpose(..., TIME).values.reshape(-1, time.size)
@@ -195,7 +195,7 @@ def usable(data: xr.Dataset, accept: Sequence[str] = ("after_gap",)) -> xr.Datas
     Parameters
     ----------
     data
-        What `quality` returned.
+        What `screen` returned.
     accept
         Marks that do not disqualify: a reading after a silence is as good as any.
     """

@@ -91,6 +91,14 @@ def test_eight_schools_by_quadrature():
         assert float(posterior[name].std()) == pytest.approx(sd, rel=0.1)
 
 
+def test_a_form_that_was_left_open_stays_open_in_a_study():
+    """It is sampled in other coordinates than one that was asked for."""
+    problem = pose(Level(), level_data(), pool={"x_start": "partial"})
+    again = pose(Level(), level_data(), pool=problem.pooling)
+    assert again.partials == problem.partials == {"x_start": wb.Partial()}
+    assert again.centred == problem.centred
+
+
 def test_the_share_of_readings_by_hand():
     """Of a mean with n readings of SD s, under a population of SD t, it is n t^2 / (n t^2 + s^2)."""
     problem = pose(Level(), level_data(), pool={"x_start": "partial"})

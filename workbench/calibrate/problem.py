@@ -117,9 +117,9 @@ class Problem:
 
     @property
     def pooling(self) -> dict[Any, Any]:
-        """The `pool` from which `pose` makes the same, sampled in the same form."""
+        """The `pool` from which `pose` makes the same; a form that was left open stays so."""
         groups = {group.names: Correlated(group.eta) for group in self.correlated}
-        return {**self.pool, **self.resolved, **groups}
+        return {**self.pool, **self.partials, **groups}
 
     def spread(self, name: str) -> Prior:
         """Return the prior of the SD between units of a partially pooled parameter."""

@@ -6,7 +6,7 @@
 3. calibrate: `wb.calibrate(model, data)` gives a Bayesian posterior; `wb.to_pymc` gives the PyMC model behind it.
 4. follow: `wb.screen(data)` marks doubtful readings, `wb.assimilate(model, data)` follows them with a filter, and
    `wb.watch(followed)` raises alarms at a rate of false ones that is set.
-5. forecast: `wb.forecast(calibration, times)` says what the sensors will read, with honest uncertainty; `wb.score` how
+5. forecast: `wb.forecast(calibration, times)`, or of a filter, says what the sensors will read; `wb.score` how
    good that was, `wb.remaining_life` how long the asset lasts.
 6. report: `wb.run_notebook(name, parameters, output=...)` runs a notebook into a report that opens anywhere.
 

@@ -1,4 +1,4 @@
-"""`wb.forecast`: every draw of a posterior carried on in time, and read as a sensor would read it."""
+"""`wb.forecast`: every draw of a posterior, or member of a filter, carried on in time and read as by a sensor."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +12,7 @@ from workbench.base.errors import DataError
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.discrepancy.discrepancy import elsewhere
 from workbench.calibrate.problem import Problem
+from workbench.forecast.carry import forecast_followed
 from workbench.forecast.readings import read, solve_on
 from workbench.simulate.members import gather
 from workbench.simulate.results import as_dataset, attributes, refuse_failures
@@ -23,26 +24,37 @@ def forecast(
     calibration_or_state: Any,
     times: Any,
     *,
+    model: Any = None,
     inputs: Mapping[str, Any] | None = None,
+    members: int | None = None,
     noise: bool = True,
     seed: int | None = None,
 ) -> xr.Dataset:
-    """Return what the sensors of the calibrated units will read at `times`, at every draw of the posterior.
+    """Return what the sensors will read at `times`: of a calibration at every draw, of a filter at every member.
 
-    Each draw is solved from the start of the data on, so times inside the data give the fit, and other inputs give what
-    would have happened. An increment counts from the time before; at the first time, from the last reading before it.
-    Errors that last (`wb.noise.AR1`) go on from the last reading of each unit. A discrepancy is in its output, and
-    beside it as `<output>_discrepancy`; away from the data its SD grows to that of its prior.
+    Of a calibration each draw is solved from the start of the data on, so times inside the data give the fit, and other
+    inputs give what would have happened. An increment counts from the time before; at the first time, from the last
+    reading before it. Errors that last (`wb.noise.AR1`) go on from the last reading of each unit. A discrepancy is in
+    its output, and beside it as `<output>_discrepancy`; away from the data its SD grows to that of its prior.
+
+    From a filter's last state each member is carried on with process noise of its own (as `wb.simulate` does it):
+    members of an ensemble as they are, particles by their weights, draws from mean and covariance of Gaussian filters.
+    Impulses up to the last reading have acted.
 
     Parameters
     ----------
     calibration_or_state
-        A calibration (or a twin that holds one).
+        A calibration (or a twin that holds one); or the dataset that `wb.assimilate` returned.
     times
-        (time,) increasing, not before a unit's clock starts; numbers or datetime64, as the data.
+        (time,) increasing, not before a unit's clock starts, nor of a filter before its last reading; numbers or
+        datetime64, as the data.
+    model
+        Of a filter: the model that it followed.
     inputs
         Inputs that replace those of the calibration, name by name, over the whole span from the start of the data to
-        the last time.
+        the last time. Of a filter: all inputs, from its last reading to the last time.
+    members
+        Of a filter: how many members; by default as many as it has, 1000 of a mean and covariance.
     noise
         True: outputs are readings, with the sensor's noise (but for one that was never read, and whose noise is not
         known); False: the outputs themselves.
@@ -52,20 +64,30 @@ def forecast(
     Returns
     -------
     xarray.Dataset
-        States and outputs over chain, draw, `unit` where there are several, and time, with units.
+        States and outputs over chain, draw (of a filter: member), `unit` where there are several, and time, with units;
+        `<event>_time` of each event.
 
     Raises
     ------
     DataError
         If times or inputs cannot be used as they are, or the calibration was opened without its model; if they lie
-        beyond the span that a discrepancy was made for.
+        beyond the span that a discrepancy was made for; if a filter's model is missing, or its state still diffuse.
     SolveError
         If no draw could be solved.
     """
+    if isinstance(calibration_or_state, xr.Dataset) and "followed" in calibration_or_state.attrs:
+        return forecast_followed(
+            calibration_or_state, times, model=model, inputs=inputs, members=members, noise=noise, seed=seed
+        )
+    if model is not None or members is not None:
+        raise DataError("got model= or members= for a calibration, which has both; expected neither")
     calibration = getattr(calibration_or_state, "posterior", None)
     calibration = calibration if isinstance(calibration, Calibration) else calibration_or_state
     if not isinstance(calibration, Calibration):
-        raise DataError(f"got {type(calibration).__name__} to forecast from; expected a calibration (wb.calibrate)")
+        raise DataError(
+            f"got {type(calibration).__name__} to forecast from; expected a calibration "
+            "(wb.calibrate), or the dataset of a filter (wb.assimilate)"
+        )
     if calibration.problem is None:
         raise DataError("got a calibration opened without its model; expected Calibration.open(path, model)")
     return _carry_on(calibration, calibration.problem, times, inputs=inputs, noise=noise, seed=seed)

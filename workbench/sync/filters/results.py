@@ -1,5 +1,6 @@
 """From what a run wrote down to a labelled dataset, and whether the filter still follows its asset."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,7 +46,7 @@ def as_dataset(model: Model, observations: Observations, runs: Sequence[Run]) ->
     made.whole("replaced", np.concatenate([r.replaced for *_, r in runs]), "members that failed and were replaced")
     made.whole("effective_members", np.concatenate([r.size for *_, r in runs]), "effective number of members")
     dataset = xr.Dataset(made.data, made.coords)
-    dataset.attrs = {"Conventions": "CF-1.11", "model": model.name}
+    dataset.attrs = {"Conventions": "CF-1.11", "model": model.name, "followed": _followed(observations, runs)}
     dataset["time"].attrs = observations.clock.attributes
     totals = np.array([r.evidence.sum() for *_, r in runs])
     labels = None if observations.units is None else list(observations.units)
@@ -55,6 +56,23 @@ def as_dataset(model: Model, observations: Observations, runs: Sequence[Run]) ->
         else ((("asset",) if observations.layout == "sample" else ("unit",)), totals)
     )
     return _with_states(dataset, [s for _, s, _ in runs], labels)
+
+
+def _followed(observations: Observations, runs: Sequence[Run]) -> str:
+    """Return, as JSON, what forecasts from the last states need beside these: the clock, and each unit's parameters."""
+    origin, plants = observations.clock.origin, []
+    for plant, *_ in runs:
+        belief, scales = plant.belief, plant.belief.scales
+        ends = [[float(e) if np.isfinite(e) else None for e in pair] for pair in zip(*scales[1:], strict=True)]
+        plants.append(
+            {
+                "begin": float(plant.schedule.begin[0]),
+                "parameters": dict(zip(plant.model.theta_layout.labels(), belief.theta.tolist(), strict=True)),
+                "supports": dict(zip(belief.joint, ends, strict=True)),
+                "noise": belief.noise,
+            }
+        )
+    return json.dumps({"origin": None if origin is None else str(origin), "plants": plants})
 
 
 def _before(record: Records) -> Array:

@@ -58,13 +58,14 @@ def moments(low: float, high: float, mean: Array, sd: Array) -> tuple[Array, Arr
     nodes, weights = np.polynomial.hermite_e.hermegauss(32)
     weights = weights / weights.sum()
     phi = mean[..., None] + sd[..., None] * nodes
-    values = _natural(low, high, phi)
+    values = naturals(low, high, phi)
     centre = values @ weights
     return centre, np.sqrt(np.maximum((values - centre[..., None]) ** 2 @ weights, 0.0))
 
 
 @njit(cache=True, error_model="numpy")
-def _natural(low: float, high: float, phi: Any) -> Any:
+def naturals(low: float, high: float, phi: Any) -> Any:
+    """Return the parameters of an array of phi."""
     made = np.empty_like(phi)
     for place in np.ndindex(phi.shape):
         made[place] = natural(low, high, phi[place])[0]

@@ -38,8 +38,7 @@ def forecast(
     its output, and beside it as `<output>_discrepancy`; away from the data its SD grows to that of its prior.
 
     From a filter's last state each member is carried on with process noise of its own (as `wb.simulate` does it):
-    members of an ensemble as they are, particles by their weights, draws from mean and covariance of Gaussian filters.
-    Impulses up to the last reading have acted.
+    members of an ensemble, particles by their weights, draws from mean and covariance. Past impulses have acted.
 
     Parameters
     ----------
@@ -51,13 +50,12 @@ def forecast(
     model
         Of a filter: the model that it followed.
     inputs
-        Inputs that replace those of the calibration, name by name, over the whole span from the start of the data to
-        the last time. Of a filter: all inputs, from its last reading to the last time.
+        Inputs that replace those of the calibration, over the whole span from the start of the data to the last time.
+        Of a filter: all inputs, from its last reading to the last time.
     members
         Of a filter: how many members; by default as many as it has, 1000 of a mean and covariance.
     noise
-        True: outputs are readings, with the sensor's noise (but for one that was never read, and whose noise is not
-        known); False: the outputs themselves.
+        True: outputs are readings, with the sensor's noise (where it is known); False: the outputs themselves.
     seed
         Seed of the noise; the same seed gives the same readings.
 
@@ -76,26 +74,30 @@ def forecast(
         If no draw could be solved.
     """
     if isinstance(calibration_or_state, xr.Dataset) and "followed" in calibration_or_state.attrs:
-        return forecast_followed(
-            calibration_or_state, times, model=model, inputs=inputs, members=members, noise=noise, seed=seed
-        )
+        given = {"model": model, "inputs": inputs, "members": members}
+        return forecast_followed(calibration_or_state, times, **given, noise=noise, seed=seed)
     if model is not None or members is not None:
         raise DataError("got model= or members= for a calibration, which has both; expected neither")
-    calibration = getattr(calibration_or_state, "posterior", None)
-    calibration = calibration if isinstance(calibration, Calibration) else calibration_or_state
+    return _carry_on(_calibration(calibration_or_state), times, inputs=inputs, noise=noise, seed=seed)
+
+
+def _calibration(given: Any) -> Calibration:
+    """Return the calibration, or that of a twin; DataError where it cannot be forecast from."""
+    calibration = getattr(given, "posterior", None)
+    calibration = calibration if isinstance(calibration, Calibration) else given
     if not isinstance(calibration, Calibration):
         raise DataError(
-            f"got {type(calibration).__name__} to forecast from; expected a calibration "
-            "(wb.calibrate), or the dataset of a filter (wb.assimilate)"
+            f"got {type(calibration).__name__} to forecast from; expected a calibration (wb.calibrate), or the dataset "
+            "of a filter (wb.assimilate)"
         )
     if calibration.problem is None:
         raise DataError("got a calibration opened without its model; expected Calibration.open(path, model)")
-    return _carry_on(calibration, calibration.problem, times, inputs=inputs, noise=noise, seed=seed)
+    return calibration
 
 
-def _carry_on(
-    calibration: Calibration, problem: Problem, times: Any, *, inputs: Any, noise: bool, seed: int | None
-) -> xr.Dataset:
+def _carry_on(calibration: Calibration, times: Any, *, inputs: Any, noise: bool, seed: int | None) -> xr.Dataset:
+    problem = calibration.problem
+    assert problem is not None
     model, clock = problem.model, problem.observations.clock
     numbers = clock.numbers(times, "times")
     check_times(numbers, "times")

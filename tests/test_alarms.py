@@ -2,12 +2,21 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import xarray as xr
 
 import workbench as wb
 from workbench.base.errors import DataError
-from workbench.sync.alarms import DETECTORS, Drift, Outlier, Shift, detect, watch
-from workbench.sync.runlength import cusum_run_length, cusum_threshold, ewma_run_length, ewma_threshold
+from workbench.sync.alarms import watch
+from workbench.sync.detectors import DETECTORS, Drift, Outlier, Shift, Spread, detect
+from workbench.sync.runlength import (
+    cusum_run_length,
+    cusum_threshold,
+    ewma_run_length,
+    ewma_threshold,
+    spread_run_length,
+    spread_threshold,
+)
 
 
 def test_cusum_run_lengths_are_the_published_ones():
@@ -26,6 +35,17 @@ def test_ewma_run_lengths_are_the_published_ones():
         assert ewma_threshold(500.0, weight) == pytest.approx(limit, abs=0.003)
 
 
+def test_the_spread_of_squares_runs_as_long_as_simulated():
+    """Half as many cells agree; a long simulation agrees within its error."""
+    detector = Spread(ratio=1.5)
+    threshold = spread_threshold(500.0, detector.reference)
+    _, raised = detect(np.random.default_rng(0).normal(size=2_000_000), detector, threshold)
+    assert raised.sum() == pytest.approx(4000, abs=4 * np.sqrt(4000))
+    # without memory: a threshold of nothing is passed by each z^2 above the reference
+    chance = 1 - scipy.stats.chi2(1).cdf(detector.reference)
+    assert spread_run_length(1e-9, detector.reference) == pytest.approx(1 / chance, rel=1e-6)
+
+
 def naive(z, detector, threshold):
     """The detectors one reading at a time, from their definitions."""
     upper = lower = mean = 0.0
@@ -37,6 +57,9 @@ def naive(z, detector, threshold):
             upper = max(0.0, upper + value - detector.size / 2)
             lower = max(0.0, lower - value - detector.size / 2)
             over = max(upper, lower) > threshold
+        elif isinstance(detector, Spread):
+            upper = max(0.0, upper + value * value - 2 * np.log(detector.ratio) / (1 - detector.ratio**-2))
+            over = upper > threshold
         else:
             w = detector.weight
             mean = (1 - w) * mean + w * value
@@ -75,7 +98,7 @@ def test_all_together_stay_below_the_rate():
     made = watch(innovations(a=rng.normal(size=8766 * years), b=rng.normal(size=8766 * years)), a_year=2.0)
     every = int(made["alarm"].sum())
     assert every == pytest.approx(2.0 * years, abs=4 * np.sqrt(2.0 * years))
-    np.testing.assert_allclose(made["run_length"], 3 * 8766, rtol=1e-4)
+    np.testing.assert_allclose(made["run_length"], len(DETECTORS) * 2 * 8766 / 2.0, rtol=1e-4)
 
 
 def test_faults_are_found_by_the_detector_made_for_them():

@@ -16,6 +16,7 @@ from workbench.sync.filters.extended import Kalman
 from workbench.sync.filters.plant import Plant, bind
 from workbench.sync.filters.protocol import Filter, FilterState, Records
 from workbench.sync.filters.results import as_dataset, divergence
+from workbench.sync.handover import FLAG_ATTRIBUTES, disagreement, first_times
 from workbench.sync.observations import Observations, observe, spans
 
 
@@ -34,15 +35,14 @@ def assimilate(
 ) -> xr.Dataset:  # fmt: skip
     """Return what is known of the states after each reading, and before it.
 
-    The clock starts at the first time of the data (which may be a row of NaN), or at the first impulse before it.
-
     Parameters
     ----------
     model
         A `wb.Ode` or `wb.Map`. Process noise is what its states declare (`noise=`); a start with a prior is uncertain,
         one that is a number is known. Bounds of states hold: what is beyond one is moved onto it.
     data
-        Readings, as `wb.calibrate` takes them; several units are followed one by one.
+        Readings, as `wb.calibrate` takes them; several units are followed one by one. The clock starts at their first
+        time (which may be a row of NaN), or at the first impulse before it.
     inputs
         As in `wb.simulate`.
     filter
@@ -50,7 +50,8 @@ def assimilate(
         `wb.ParticleFilter(particles=1000)`.
     parameters
         Mapping from names to numbers (known), or to priors or draws, which are estimated jointly with the states on an
-        unbounded scale (the logarithm of what is positive); a posterior, or a calibration, whose draws seed the filter.
+        unbounded scale (the logarithm of what is positive); a posterior, or a calibration, whose draws seed the filter
+        and are carried, where the data are of later, from where its clock started: inputs must cover that.
         Names left out take their declared value, or the median of their prior.
     seed
         Seed of everything random.
@@ -62,7 +63,8 @@ def assimilate(
         time, with `_sd`; for every output measured `<name>_innovation` (reading minus forecast; of logarithms, where
         its noise is LogNormal), `_innovation_sd`, `_innovation_normalised` and `_flag` (0 used, 1 missing, 2 refused by
         the filter's gate, 3 at a limit of quantification and not used); `log_evidence` so far, its total; `replaced`
-        members that failed; `effective_members`. `final_state(dataset)` is the filter's last state.
+        members that failed; `effective_members`; `recalibration` where sensors and model have long disagreed (1 shift,
+        2 spread), which `attrs["recalibration"]` puts in words. `final_state(dataset)` is the filter's last state.
 
     Raises
     ------
@@ -76,23 +78,26 @@ def assimilate(
     UserWarning
         Where the filter has lost its asset; `attrs["diverged"]` says why (else it is empty).
     """
-    chosen, model = EnKF(members=100) if filter is None else filter, as_model(model)
-    _refuse_other(chosen)
+    chosen, model = _chosen(filter), as_model(model)
     observations = observe(model, data)
     runs = follow(model, observations, inputs=inputs, filter=chosen, parameters=parameters, seed=seed)
     dataset = as_dataset(model, observations, [(r.plant, r.state, r.records) for r in runs])
-    dataset.attrs["filter"] = repr(chosen)
-    said = divergence([(r.plant, r.records) for r in runs], observations.units)
-    dataset.attrs["diverged"] = said
+    written = [(r.plant, r.records) for r in runs]
+    said = divergence(written, observations.units)
+    flags, due = disagreement(observations, written)
+    dataset.attrs |= {"filter": repr(chosen), "diverged": said, "recalibration": due}
     if said:
         warnings.warn(said, stacklevel=2)
-    return dataset
+    return dataset.assign(recalibration=(observations.dims, observations.scatter(flags), FLAG_ATTRIBUTES))
 
 
-def _refuse_other(filter: Any) -> None:
-    """Refuse what is no filter, and a class in the place of one."""
+def _chosen(filter: Any) -> Filter:
+    """Return the filter, the default for None; DataError for what is none, and for a class in the place of one."""
+    if filter is None:
+        return EnKF(members=100)
     if isinstance(filter, type) or not (hasattr(filter, "init") and hasattr(filter, "run")):
         raise DataError(f"got filter={filter!r}; expected one such as wb.EnKF(members=100)")
+    return filter  # type: ignore[no-any-return]
 
 
 def follow(
@@ -114,7 +119,7 @@ def bound(model: Any, observations: Observations, *, inputs: Any, filter: Filter
     units = observations.units if observations.units is not None else unit_labels(model, inputs)
     if units is not None and observations.units is None:
         raise DataError(f"inputs: got units {list(units)}; expected none, as the data are of one nameless unit")
-    first, last = spans(observations)
+    first, (_, last) = first_times(observations, parameters), spans(observations)
     schedule = build_schedule(model, inputs, units=units, begin=first, end=last, clock=observations.clock)
     plants = []
     for unit in range(first.size):

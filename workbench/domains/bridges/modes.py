@@ -51,6 +51,10 @@ class Structure:
     channels: Array
     shapes: Array
 
+    def __repr__(self) -> str:
+        (c, k), (p, n) = self.shapes.shape, self.parts.shape[:2]
+        return f"Structure({n} degrees of freedom, {p} parts; {k} modes at {c} channels)"
+
     def modes(self, factors: Any) -> tuple[Any, Any]:
         """Return frequencies (k,) in Hz if M and K are in consistent units of seconds, and shapes (c, k) by (1) to (3).
 

@@ -342,11 +342,3 @@ def test_a_posterior_across_events_has_the_gradient_of_its_density():
     for k in range(3):
         lines = [density.evaluate(point + step * 1e-3 * np.eye(3)[k])[0] for step in (-2, -1, 1, 2)]
         assert slope[k] == pytest.approx((lines[0] - 8 * lines[1] + 8 * lines[2] - lines[3]) / 0.012, rel=2e-4)
-
-
-def test_process_noise_waits_for_a_filter():
-    class Noisy(Wear):
-        wear = wb.State("mm", start=1.0, noise=0.1)
-
-    with pytest.raises(DeclarationError, match=r"Noisy: got process noise of state 'wear'; expected none, as a model"):
-        wb.to_pymc(Noisy, xr.Dataset({"gap": ("time", [1.0, 1.1])}, {"time": [0.0, 1.0]}))

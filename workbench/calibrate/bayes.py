@@ -11,8 +11,9 @@ from workbench.base.schema import UNIT
 from workbench.calibrate import graphs
 from workbench.calibrate.discrepancy import integrated
 from workbench.calibrate.discrepancy.discrepancy import scale_variable, with_discrepancy
+from workbench.calibrate.filtered.likelihood import observe_filtered
 from workbench.calibrate.fleet.correlation import chains_of
-from workbench.calibrate.fleet.pooling import distribution, variable
+from workbench.calibrate.fleet.pooling import distribution, noise_variable, variable
 from workbench.calibrate.problem import Problem
 from workbench.declare.prior import Prior
 from workbench.declare.simulator import Simulator
@@ -42,6 +43,9 @@ def build(problem: Problem) -> pm.Model:
                 theta[name] = variable(
                     quantity, way, count, model.shape(quantity), partial=partial, chain=chains.get(name)
                 )
+        if problem.is_noisy:
+            observe_filtered(problem, _matrix(problem, theta, count))
+            return made
         outputs = _solve(problem, _matrix(problem, theta, count))
         for name in problem.measured:
             _observe(problem, name, outputs)
@@ -103,16 +107,9 @@ def _solve(problem: Problem, theta: Any) -> Any:
 
 
 def _observe(problem: Problem, name: str, outputs: Any) -> None:
-    sensor, count = problem.sensor(name), problem.rows.size - 1
+    sensor = problem.sensor(name)
     arguments = {
-        key: variable(
-            problem.model.noise_parameters[f"{name}_{key}"],
-            problem.pool.get(f"{name}_{key}", "complete"),
-            count,
-            partial=problem.resolved.get(f"{name}_{key}"),
-        )
-        if isinstance(value, Prior)
-        else value
+        key: noise_variable(problem, f"{name}_{key}") if isinstance(value, Prior) else value
         for key, value in sensor.noise.arguments
     }
     place, own = problem.model.output_layout.places[name], problem.model.output_layout.shapes[name]

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from workbench.base.schema import UNIT
 from workbench.calibrate.discrepancy.discrepancy import at_data
+from workbench.calibrate.filtered.likelihood import one_step_ahead
+from workbench.calibrate.filtered.walks import walked_data
 from workbench.calibrate.fleet.correlation import derived_of
 from workbench.calibrate.fleet.pooling import from_offset
 from workbench.calibrate.problem import Problem
@@ -95,10 +97,14 @@ class Predicted(NamedTuple):
 def predictive(problem: Problem, variables: Mapping[str, Array], rng: np.random.Generator) -> Predicted:
     """Return what draws of the parameters say of the readings.
 
-    Of a vector, the elements of one row after the other, as in `Problem.measured`.
+    Of a vector, the elements of one row after the other, as in `Problem.measured`. Of a model with process noise, each
+    reading is predicted from those before it.
     """
     first = next(iter(variables.values()))
     lead = first.shape[:2]
+    if problem.is_noisy:
+        ahead = one_step_ahead(problem, theta_of(problem, variables), variables, rng)
+        return Predicted(*({n: v.reshape(*lead, -1) for n, v in part.items()} for part in ahead))
     solutions = solve_data(problem, variables)
     made = Predicted({}, {}, {})
     for name in problem.measured:
@@ -108,6 +114,19 @@ def predictive(problem: Problem, variables: Mapping[str, Array], rng: np.random.
         made.readings[name] = sensor.draw(centre, arguments, rng).reshape(*lead, -1)
         made.log_density[name] = sensor.log_density(centre, arguments).reshape(*lead, -1)
         made.pit[name] = sensor.pit(centre, arguments, rng).reshape(*lead, -1)
+    return made
+
+
+def studies(problem: Problem, variables: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
+    """Return readings (chains, draws, rows) of studies like this one, simulated from draws alone."""
+    if not problem.is_noisy:
+        return predictive(problem, variables, rng).readings
+    lead = next(iter(variables.values())).shape[:2]
+    solutions, made = walked_data(problem, theta_of(problem, variables), rng), {}
+    for name in problem.measured:
+        sensor = problem.sensor(name)
+        arguments = noise_arguments(problem.model, name, variables, sensor.unit)
+        made[name] = sensor.draw(outputs_of(problem, name, solutions), arguments, rng).reshape(*lead, -1)
     return made
 
 

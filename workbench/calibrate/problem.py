@@ -12,6 +12,7 @@ from workbench.base.errors import DataError, DeclarationError, ParameterError, u
 from workbench.base.schema import UNIT
 from workbench.calibrate.discrepancy.discrepancy import Term
 from workbench.calibrate.discrepancy.terms import terms_of
+from workbench.calibrate.filtered.limits import refuse_unfiltered
 from workbench.calibrate.fleet.correlation import Group, groups_of
 from workbench.calibrate.fleet.pooling import spread_prior
 from workbench.calibrate.sensors.sensor import Sensor, check_readings
@@ -103,6 +104,11 @@ class Problem:
         """Return what may be estimated by its name: a parameter of the equations, or an argument of noise."""
         return self.model.theta[name] if name in self.model.theta else self.model.noise_parameters[name]
 
+    @property
+    def is_noisy(self) -> bool:
+        """Whether a state has process noise, so that the likelihood is that of a filter."""
+        return any(state.noise is not None for state in self.model.states.values())
+
     @cached_property
     def centred(self) -> dict[str, bool]:
         """Of each partially pooled parameter whether it is sampled centred, decided once."""
@@ -192,12 +198,6 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None, discrep
     noisy = {name: output.noise for name, output in model.outputs.items() if output.noise is not None}
     if not noisy:
         raise DataError(f"{model.name}: got no output with noise; expected noise=wb.noise... on each measured output")
-    walking = [name for name, state in model.states.items() if state.noise is not None]
-    if walking:
-        raise DeclarationError(
-            f"{model.name}: got process noise of state {walking[0]!r}; expected none, as a model with process noise is "
-            "calibrated through a filter, which is not here yet (simulate knows it)"
-        )
     ways, groups = _by_parameter(pool)
     observations = observe(model, data, silent=_fills_in(ways))
     unread = [f"{n}_{key}" for n, noise in noisy.items() if n not in observations.values for key in noise.priors]
@@ -209,7 +209,10 @@ def pose(model: Any, data: Any, *, inputs: Any = None, pool: Any = None, discrep
     made = Problem(model, observations, schedule, pools, dict(inputs or {}), partials=partials)
     made = replace(made, correlated=groups_of(model, groups))
     check_readings(made)
-    return replace(made, terms=terms_of(made, discrepancy))
+    made = replace(made, terms=terms_of(made, discrepancy))
+    if made.is_noisy:
+        refuse_unfiltered(made)
+    return made
 
 
 def _by_parameter(pool: Any) -> tuple[dict[Any, Any], dict[tuple[str, ...], Correlated]]:

@@ -11,6 +11,7 @@ from workbench.base.clock import check_times
 from workbench.base.errors import DataError
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.discrepancy.discrepancy import elsewhere
+from workbench.calibrate.filtered.walks import walked_on
 from workbench.calibrate.problem import Problem
 from workbench.forecast.carry import forecast_followed
 from workbench.forecast.readings import read, solve_on
@@ -39,6 +40,9 @@ def forecast(
 
     From a filter's last state each member is carried on with process noise of its own (as `wb.simulate` does it):
     members of an ensemble, particles by their weights, draws from mean and covariance. Past impulses have acted.
+
+    With process noise each draw goes on from states drawn from what its Kalman filter says at the last row of the data
+    (a state beyond a bound is moved onto it), with noise of its own; times begin there.
 
     Parameters
     ----------
@@ -114,7 +118,12 @@ def _carry_on(calibration: Calibration, times: Any, *, inputs: Any, noise: bool,
     )
     _refuse_early(numbers[0], schedule.begin[schedule.offset[:-1]], problem)
     theta, _ = gather(model, {name: calibration.posterior[name] for name in model.estimated}, None, problem.units)
-    made = solve_on(problem, theta.values, schedule, numbers)
+    if problem.is_noisy:
+        variables = {str(n): v.values for n, v in calibration.posterior.data_vars.items()}
+        rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
+        made = walked_on(problem, theta.values, schedule, numbers, variables=variables, rng=rng)
+    else:
+        made = solve_on(problem, theta.values, schedule, numbers)
     failed = refuse_failures(model, made, theta)
     dataset = as_dataset(model, made, theta, clock, numbers)
     of_chains = {n: c for n, c in calibration.posterior.coords.items() if c.dims == ("chain",)}

@@ -12,7 +12,7 @@ from workbench.base.schema import CHAIN, DRAW, MEMBER, TIME, UNIT
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.fleet.correlation import Group, groups_of
 from workbench.calibrate.fleet.pooling import draw_prior, scale_of, spread_prior
-from workbench.calibrate.predict import labelled, noise_arguments, predictive
+from workbench.calibrate.predict import labelled, noise_arguments, studies
 from workbench.calibrate.sensors.likelihood import draw_readings
 from workbench.declare.model import Model, as_model
 from workbench.declare.partial import Partial, by_parameter
@@ -167,7 +167,7 @@ def study_again(calibration: Calibration, *, seed: int | None = None) -> xr.Data
         else fresh[0][name].values
         for name in fresh[0].data_vars
     }
-    readings = predictive(problem, variables, np.random.default_rng(streams[1])).readings
+    readings = studies(problem, variables, np.random.default_rng(streams[1]))
     return labelled(problem, readings)
 
 

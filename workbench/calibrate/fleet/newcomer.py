@@ -22,8 +22,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from workbench.base.errors import DataError, ParameterError, SamplingError
+from workbench.calibrate.filtered.likelihood import log_evidence
 from workbench.calibrate.fleet.pooling import Scale, scale_of
-from workbench.calibrate.predict import noise_arguments, outputs_of, solve_data
+from workbench.calibrate.predict import noise_arguments, outputs_of, solve_data, theta_of
 from workbench.calibrate.problem import Problem, pose
 from workbench.calibrate.trust.convergence import convergence
 
@@ -151,6 +152,8 @@ def joined(fleet: Problem, posterior: xr.Dataset, data: Any, inputs: Any, rng: n
 def log_likelihood(problem: Problem, variables: Mapping[str, Array]) -> Array:
     """Return the log density (chains, draws) of the readings; -inf where the equations could not be solved."""
     lead = next(iter(variables.values())).shape[:2]
+    if problem.is_noisy:
+        return log_evidence(problem, theta_of(problem, variables), variables).reshape(lead)
     solutions = solve_data(problem, variables)
     total = np.zeros(lead[0] * lead[1])
     with np.errstate(all="ignore"):

@@ -25,6 +25,7 @@ from workbench.declare.quantity import Parameter
 
 if TYPE_CHECKING:
     from workbench.calibrate.fleet.correlation import Chain
+    from workbench.calibrate.problem import Problem
 
 SPREAD = make("HalfNormal", 1.0)
 """Prior of the between-unit SD on a log or logit scale: up to a factor of about seven between units at two SD."""
@@ -113,6 +114,12 @@ def variable(
     if chain is not None:
         chain.known.append(between)
     return value
+
+
+def noise_variable(problem: "Problem", name: str) -> Any:
+    """Return the PyMC variable of an estimated argument of noise, `<output>_<argument>`."""
+    quantity, way = problem.model.noise_parameters[name], problem.pool.get(name, "complete")
+    return variable(quantity, way, problem.rows.size - 1, partial=problem.resolved.get(name))
 
 
 def _centred(name: str, scale: Scale, centre: Any, spread: Any, among: dict[str, Any]) -> Any:

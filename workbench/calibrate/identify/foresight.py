@@ -108,6 +108,11 @@ def identify(
     """
     model = as_model(model)
     problem = pose(model, planned(model, design), inputs=inputs, pool=pool)
+    if problem.is_noisy:
+        raise ParameterError(
+            f"{model.name}: got process noise; expected none, as the information of readings that are filtered is not "
+            "known before them (wb.calibrate, then .identify(), says what data have told)"
+        )
     frame = Frame(problem)
     given = _given(frame, parameters)
     scores, effects = frame.draw(np.random.default_rng(0 if seed is None else seed), DRAWS, given)

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from workbench.base.errors import SamplingError
 from workbench.base.schema import UNIT
 from workbench.calibrate.bayes import build
+from workbench.calibrate.filtered.likelihood import observed_readings
 from workbench.calibrate.posterior import draw_posterior
-from workbench.calibrate.predict import derived, predictive
+from workbench.calibrate.predict import derived, predictive, studies
 from workbench.calibrate.problem import Problem
 from workbench.calibrate.sampling.density import Density, compile_density
 from workbench.calibrate.sampling.progress import Progress
@@ -50,7 +51,7 @@ class Study:
 
     def density(self, problem: Problem) -> Density:
         """Return the density of a replicate: the same machine code wherever only the readings differ."""
-        readings = {name: problem.readings(name) for name in problem.measured}
+        readings = observed_readings(problem)
         if "code" in self._known:
             return self._known["code"].with_readings(readings)
         reference, made = compile_density(build(self.problem)), compile_density(build(problem))
@@ -78,7 +79,7 @@ def draw_truth(problem: Problem, rng: np.random.Generator) -> Truth:
         free = {name: values[None] for name, values in draw_free(problem, rng, 1, narrow=False).items()}
         variables = derived(problem, free)
         with np.errstate(all="ignore"):
-            drawn = predictive(problem, variables, rng).readings
+            drawn = studies(problem, variables, rng)
         if all(_possible(problem, name, values) for name, values in drawn.items()):
             return Truth(variables, {name: values.ravel() for name, values in drawn.items()}, tries)
     raise SamplingError(
@@ -187,7 +188,8 @@ def _places(problem: Problem, truth: Truth, variables: Mapping[str, Array], stre
     ranks[LOG_LIKELIHOOD], counts[LOG_LIKELIHOOD] = int(below[3::4].sum()), int(below.sum())
     for name, rows in problem.measured.items():
         noise = problem.model.outputs[name].noise
-        if noise is None or noise.family.in_time:  # what errors that last say of the next is for `wb.forecast`
+        # what errors that last, and noise of the process, say of the next is for `wb.forecast`
+        if noise is None or noise.family.in_time or problem.is_noisy:
             continue
         for row in np.setdiff1d(np.arange(truth.readings[name].size), rows):
             column = readings[name][0, :, row]

@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from workbench.base.errors import SamplingError
-from workbench.calibrate.predict import derived, labelled, predictive
+from workbench.calibrate.predict import derived, labelled, studies
 from workbench.calibrate.problem import Problem, pose
 from workbench.calibrate.sampling.start import draw_free
 from workbench.calibrate.trust.card import Gate, TrustCard
@@ -94,7 +94,7 @@ def check_prior(
     rng = np.random.default_rng(seed)
     free = {name: values[None] for name, values in draw_free(problem, rng, DRAWS, narrow=False).items()}
     with np.errstate(all="ignore"):
-        drawn = predictive(problem, derived(problem, free), rng).readings
+        drawn = studies(problem, derived(problem, free), rng)
     whole = np.all([np.isfinite(values[0]).all(axis=1) for values in drawn.values()], axis=0)
     if whole.sum() < DRAWS // 10:
         raise SamplingError(

@@ -200,6 +200,8 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
         while r < last and times[r] < t + (1.0 - 1e-9) * DT:
             record(times[r], p, begin, level, slope, j - 1, W, 0, S, r, OUT)
             r += 1
+        if r == last:  #: stops
+            break  #: stops
         rhs(t, p, begin, level, slope, j - 1, W, 0, N, G)
         push(W, S, S + R, G)  #: sensitivities
         for i in range(N):

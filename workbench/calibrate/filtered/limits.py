@@ -1,0 +1,32 @@
+"""What a filter's likelihood has no place for."""
+
+from typing import TYPE_CHECKING
+
+from workbench.base.errors import DataError
+
+if TYPE_CHECKING:
+    from workbench.calibrate.problem import Problem
+
+NOISES = ("Normal", "LogNormal", "Proportional")
+
+
+def refuse_unfiltered(problem: "Problem") -> None:
+    """Refuse what a filter's likelihood has no place for; DataError, which says what it takes."""
+    model, expected = problem.model, "as a model with process noise is calibrated through its Kalman filter"
+    if model.thresholds:
+        raise DataError(f"{model.name}: got events; expected none, {expected}")
+    if problem.terms:
+        names = sorted(problem.terms)
+        raise DataError(f"{model.name}: got a discrepancy of {names[0]!r}; expected none, {expected}")
+    for name in problem.measured:
+        output = model.outputs[name]
+        assert output.noise is not None
+        if output.noise.name not in NOISES:
+            raise DataError(f"output {name!r}: got noise {output.noise!r}; expected one of {list(NOISES)}, {expected}")
+        if output.limits != (None, None):
+            raise DataError(
+                f"output {name!r}: got limits {output.limits}; expected none, {expected} (leave readings at a limit "
+                "out, or declare the model without process noise)"
+            )
+        if output.increment:
+            raise DataError(f"output {name!r}: got an increment; expected the state itself, {expected}")

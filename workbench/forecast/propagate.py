@@ -40,9 +40,7 @@ def forecast(
 
     From a filter's last state each member is carried on with process noise of its own (as `wb.simulate` does it):
     members of an ensemble, particles by their weights, draws from mean and covariance. Past impulses have acted.
-
-    With process noise each draw goes on from states drawn from what its Kalman filter says at the last row of the data
-    (a state beyond a bound is moved onto it), with noise of its own; times begin there.
+    So is each draw of a calibration with process noise, from its filter's state at the last of the data.
 
     Parameters
     ----------

@@ -62,9 +62,10 @@ def assimilate(
         For every state, estimated parameter and output `<name>_forecast` before and `<name>` after the readings of a
         time, with `_sd`; for every output measured `<name>_innovation` (reading minus forecast; of logarithms, where
         its noise is LogNormal), `_innovation_sd`, `_innovation_normalised` and `_flag` (0 used, 1 missing, 2 refused by
-        the filter's gate, 3 at a limit of quantification and not used); `log_evidence` so far, its total; `replaced`
-        members that failed; `effective_members`; `recalibration` where sensors and model have long disagreed (1 shift,
-        2 spread), which `attrs["recalibration"]` puts in words. `final_state(dataset)` is the filter's last state.
+        the filter's gate, 3 at a limit of quantification, which particle filters count as such and others do not use);
+        `log_evidence` so far, its total; `replaced` members that failed; `effective_members`; `recalibration` where
+        sensors and model have long disagreed (1 shift, 2 spread), which `attrs["recalibration"]` puts in words.
+        `final_state(dataset)` is the filter's last state.
 
     Raises
     ------
@@ -81,10 +82,10 @@ def assimilate(
     chosen, model = _chosen(filter), as_model(model)
     observations = observe(model, data)
     runs = follow(model, observations, inputs=inputs, filter=chosen, parameters=parameters, seed=seed)
-    dataset = as_dataset(model, observations, [(r.plant, r.state, r.records) for r in runs])
-    written = [(r.plant, r.records) for r in runs]
+    written = [(r.plant, r.state, r.records) for r in runs]
+    dataset = as_dataset(model, observations, written)
     said = divergence(written, observations.units)
-    flags, due = disagreement(observations, written)
+    flags, due = disagreement(observations, [(r.plant, r.records) for r in runs])
     dataset.attrs |= {"filter": repr(chosen), "diverged": said, "recalibration": due}
     if said:
         warnings.warn(said, stacklevel=2)

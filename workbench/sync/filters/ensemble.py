@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
@@ -223,6 +223,7 @@ class EnKF(Cyclic):
     inflation: float = 1.0
     localisation: Localisation | None = None
     gate: float = 20.0
+    holds: ClassVar[tuple[str, ...]] = ("members",)
 
     def __post_init__(self) -> None:
         if not isinstance(self.members, int) or self.members < 2:

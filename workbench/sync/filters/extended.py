@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
@@ -113,7 +113,7 @@ def _look(where: Any, k: int, given: Any, made: Any, moments: Any, out: Any, see
 
 @njit(cache=True, error_model="numpy")
 def _cycles(where: Any, span: Any, what: int, given: Any, moments: Any, gate: float, record: Any) -> int:
-    """Run cycles span[0] to span[1]; return the first that failed, or -1."""
+    """Run cycles span[0] to span[1]; return -1, the first that failed, or -2 - k if k lost its covariance."""
     plan, (mean, P, D) = where[1], moments
     n, z, outputs = given[2].size, mean.size, record.outputs.shape[2]
     many = plan.y.shape[1]
@@ -138,6 +138,8 @@ def _cycles(where: Any, span: Any, what: int, given: Any, moments: Any, gate: fl
             room = (record.innovation[r], record.flag[r], noise)
             if compare(plan, k, gate, h, spread, room):
                 record.evidence[r] = correct(plan, k, H, mean, P, D, room)
+                if np.isnan(record.evidence[r]):
+                    return -2 - k
                 project(given[3], given[4], mean)
             _look(where, k, given, made, moments, record.outputs[r, 2:], (H, h))
         record.analysis[r, 0] = mean
@@ -164,6 +166,7 @@ class ExtendedKalman(Cyclic):
 
     gate: float = 20.0
     inflation: float = 1.0
+    holds: ClassVar[tuple[str, ...]] = _MOMENTS[:2]
 
     def pieces(self, model: Any) -> int | None:
         """Return 4 legs between readings."""
@@ -255,10 +258,17 @@ def initial_moments(plant: Plant) -> tuple[Array, Array, Array]:
 
 
 def refuse_failure(plant: Plant, failed: int) -> None:
-    """Raise SolveError for the first cycle that could not be carried on."""
+    """Raise SolveError for the first cycle that could not be carried on, k, or whose covariance is none, -2 - k."""
+    if failed == -1:
+        return
+    cycle = failed if failed >= 0 else -2 - failed
+    time = f"{plant.plan.until[plant.plan.leg[cycle + 1] - 1]:.6g} {plant.model.time_unit}"
     if failed >= 0:
-        leg = plant.plan.leg[failed + 1] - 1
         raise SolveError(
-            f"{plant.model.name}: the filter could not be carried to t = {plant.plan.until[leg]:.6g} "
-            f"{plant.model.time_unit}: no solution from its estimate; check starts, process noise and bounds"
+            f"{plant.model.name}: the filter could not be carried to t = {time}: "
+            "no solution from its estimate; check starts, process noise and bounds"
         )
+    raise SolveError(
+        f"{plant.model.name}: the covariance is no longer positive definite at t = {time}; check that no noise is tiny "
+        "beside the spread (of wb.UnscentedKalman that beta is alpha**2 or more)"
+    )

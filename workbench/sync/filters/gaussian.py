@@ -79,11 +79,16 @@ def correct(plan: Any, k: int, H: Any, mean: Any, P: Any, D: Any, room: Any) -> 
                     P[a, b] += e[a] * e[b] * f / far**2 - (g[a] * e[b] + e[a] * g[b]) / far
                     D[a, b] -= e[a] * e[b] / far
             continue
+        if not f > 0.0:
+            return np.nan
         total -= 0.5 * (_LOG_2PI + math.log(f) + v * v / f)
         for a in range(z):
-            mean[a] += g[a] / f * v
-            for b in range(z):
-                P[a, b] -= g[a] * g[b] / f
+            e[a] = g[a] / f
+            mean[a] += e[a] * v
+        for a in range(z):
+            for b in range(a + 1):
+                P[a, b] += e[a] * e[b] * noise[j] - e[a] * g[b] - (g[a] - e[a] * (f - noise[j])) * e[b]
+                P[b, a] = P[a, b]
     return total
 
 

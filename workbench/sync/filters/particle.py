@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
@@ -165,6 +165,7 @@ class ParticleFilter(Cyclic):
     proposal: Proposal = field(default_factory=Bootstrap)
     threshold: float = 0.5
     gate: float = 20.0
+    holds: ClassVar[tuple[str, ...]] = ("members", "log_weights")
 
     def __post_init__(self) -> None:
         if not isinstance(self.particles, int) or self.particles < 2:

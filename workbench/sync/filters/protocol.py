@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,10 +144,21 @@ def accept(plant: "Plant", state: FilterState, cycle: int, what: int) -> None:
             f"got a state at t = {state.time:.6g} {unit}; expected the one at {expected:.6g} {unit} that "
             f"{'goes before' if what & PREDICT else 'was carried to'} the readings at {ends[cycle]:.6g} {unit}{older}"
         )
-    for name, values in state.arrays.items():
+
+
+def _refuse_arrays(state: FilterState, holds: tuple[str, ...]) -> None:
+    """Refuse arrays that are not those of a filter, of other shapes, or with NaN: compiled loops look at neither."""
+    z, b = len(state.names), len(state.arrays.get("members", ()))
+    shapes = {"mean": (z,), "covariance": (z, z), "members": (b, z), "log_weights": (b,)}
+    for name in holds:
+        if name not in state.arrays:
+            raise DataError(f"got a state with {sorted(state.arrays)}; expected one with {list(holds)}, of this filter")
+        values = state.arrays[name]
+        if values.shape != shapes[name]:
+            raise DataError(f"got a state whose {name} has shape {values.shape}; expected {shapes[name]}")
         if np.isnan(values).any():
             raise DataError(f"got a state whose {name} holds NaN; expected numbers")
-    if "covariance" in state.arrays:
+    if "covariance" in holds:
         _refuse_negative(state)
 
 
@@ -169,7 +180,12 @@ def _refuse_negative(state: FilterState) -> None:
 
 
 class Cyclic:
-    """What filters share that run in a compiled loop over cycles: their steps are parts of it."""
+    """What filters share that run in a compiled loop over cycles: their steps are parts of it.
+
+    `holds` names the arrays of their states.
+    """
+
+    holds: ClassVar[tuple[str, ...]]
 
     def predict(self, plant: "Plant", state: FilterState, cycle: int) -> FilterState:
         """Return the state carried to a cycle's readings; DataError if it is not the one before it."""
@@ -187,6 +203,7 @@ class Cyclic:
         self, plant: "Plant", state: FilterState, span: tuple[int, int], what: int, *, keep: bool = False
     ) -> tuple[FilterState, Records]:
         accept(plant, state, span[0], what)
+        _refuse_arrays(state, self.holds)
         return self._run(plant, state, span, what, keep=keep)
 
     def _run(

@@ -145,14 +145,18 @@ class _Maker:
         self.data[name] = ((*self.observations.dims, *dims), spread, attrs)
 
 
-def divergence(runs: Sequence[tuple[Plant, Records]], units: Any) -> str:
+def divergence(runs: Sequence[Run], units: Any) -> str:
     """Return why a filter is thought to have lost its asset, empty where it is not.
 
     It has where one of the last 20 readings in two was refused, or where the mean square of the last normalised
     innovations (20 of them, or a tenth of all) is above 9: of a filter that knows its errors it is 1, with an SD of
-    0.3 at 20 readings.
+    0.3 at 20 readings. Particles have where, at most of the last 20 readings, fewer than 10 of them count, or where
+    fewer than 10 values of an estimated parameter are left.
     """
-    for unit, (plant, record) in enumerate(runs):
+    for unit, (plant, state, record) in enumerate(runs):
+        of = "" if units is None else f", unit {units[unit]!r}"
+        if "log_weights" in state.arrays and (said := _collapse(plant, state, record)):
+            return f"the particles have collapsed{of}: {said}"
         read = (record.flag == USED) | (record.flag == REFUSED)
         column = 0
         for name in plant.measured:
@@ -169,11 +173,29 @@ def divergence(runs: Sequence[tuple[Plant, Records]], units: Any) -> str:
             square = float(np.mean(used**2)) if used.size else np.inf
             if 2 * refused < min(last, normal.size) and square <= 9.0:
                 continue
-            of = "" if units is None else f", unit {units[unit]!r}"
             return (
                 f"the filter does not follow {name!r}{of}: of its last {min(last, normal.size)} readings {refused} "
                 f"were refused, and the mean square of the normalised innovations of the others is {square:.3g} "
                 "(expected about 1): check process noise, sensor noise and starts, or calibrate anew"
+            )
+    return ""
+
+
+def _collapse(plant: Plant, state: FilterState, record: Records) -> str:
+    """Return why particles no longer stand for a distribution, empty where they do."""
+    count, read = len(state.arrays["members"]), (record.flag != MISSING).any(axis=1)
+    last = record.size[read][-20:]
+    if count > 20 and last.size and np.median(last) < 10:
+        return (
+            f"after its last {last.size} readings the effective number of {count} particles was {np.median(last):.3g} "
+            "(median; expected 10 or more): take more particles, or wb.Guided()"
+        )
+    for k, name in enumerate(plant.belief.joint, start=plant.sigma.size):
+        left = np.unique(state.arrays["members"][:, k]).size
+        if count > 20 and left < 10:
+            return (
+                f"{left} values of {name!r} are left among {count} particles (expected 10 or more): take more "
+                "particles, another filter, or calibrate"
             )
     return ""
 

@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from workbench.base.errors import DataError, SolveError
+from workbench.base.errors import DataError
 from workbench.simulate.kernels.calls import carry
 from workbench.sync.filters.ensemble import look, of_members, start
 from workbench.sync.filters.extended import initial_moments, refuse_failure
@@ -21,7 +21,6 @@ from workbench.sync.filters.sensors import shown
 
 Array = NDArray[np.float64]
 _LOG_2PI = math.log(2 * math.pi)
-_LOST = -2
 
 
 @njit(cache=True, error_model="numpy")
@@ -189,6 +188,7 @@ class UnscentedKalman(Cyclic):
     beta: float = 2.0
     kappa: float = 0.0
     gate: float = 20.0
+    holds: ClassVar[tuple[str, ...]] = ("mean", "covariance")
 
     def __post_init__(self) -> None:
         if not 1e-4 <= self.alpha <= 1.0:
@@ -226,12 +226,6 @@ class UnscentedKalman(Cyclic):
         failed = _cycles(
             (plant.run, plant.plan), np.array(span), what, given, moments, (rule, float(self.gate)), record
         )
-        if failed <= _LOST:
-            raise SolveError(
-                f"{plant.model.name}: the covariance is no longer positive definite at reading {_LOST - failed}, "
-                f"t = {plant.plan.until[plant.plan.leg[_LOST - failed + 1] - 1]:.6g} {plant.model.time_unit}; "
-                "take beta of alpha**2 or more, or wb.EnKF"
-            )
         refuse_failure(plant, failed)
         arrays = dict(zip(("mean", "covariance"), moments, strict=True))
         time = float(plant.plan.until[plant.plan.leg[span[1]] - 1])

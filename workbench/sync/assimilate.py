@@ -1,8 +1,7 @@
 """`wb.assimilate`: a model follows its sensors, reading by reading."""
 
 import warnings
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -20,8 +19,7 @@ from workbench.sync.handover import FLAG_ATTRIBUTES, disagreement, first_times
 from workbench.sync.observations import Observations, observe, spans
 
 
-@dataclass(frozen=True, eq=False)
-class Followed:
+class Followed(NamedTuple):
     """One unit's run: the plant, the last state and what was written down."""
 
     plant: Plant
@@ -82,9 +80,7 @@ def assimilate(
     chosen, model = _chosen(filter), as_model(model)
     observations = observe(model, data)
     runs = follow(model, observations, inputs=inputs, filter=chosen, parameters=parameters, seed=seed)
-    written = [(r.plant, r.state, r.records) for r in runs]
-    dataset = as_dataset(model, observations, written)
-    said = divergence(written, observations.units)
+    dataset, said = as_dataset(model, observations, runs), divergence(runs, observations.units)
     flags, due = disagreement(observations, [(r.plant, r.records) for r in runs])
     dataset.attrs |= {"filter": repr(chosen), "diverged": said, "recalibration": due}
     if said:

@@ -269,6 +269,7 @@ def refuse_failure(plant: Plant, failed: int) -> None:
             "no solution from its estimate; check starts, process noise and bounds"
         )
     raise SolveError(
-        f"{plant.model.name}: the covariance is no longer positive definite at t = {time}; check that no noise is tiny "
-        "beside the spread (of wb.UnscentedKalman that beta is alpha**2 or more)"
+        f"{plant.model.name}: the covariance is no longer positive definite at t = {time}, to rounding: a reading is "
+        "too sharp for what was known; expected starts of smaller SD (or wb.prior.Flat() with wb.Kalman), noise "
+        "that is not tiny beside the spread, and of wb.UnscentedKalman a beta of alpha**2 or more"
     )

@@ -41,7 +41,7 @@ def compare(plan: Any, k: int, gate: float, h: Any, spread: Any, room: Any) -> i
 
 @njit(cache=True, error_model="numpy")
 def correct(plan: Any, k: int, H: Any, mean: Any, P: Any, D: Any, room: Any) -> float:
-    """Take in the readings that are flagged as used, one after the other; return their log density.
+    """Take in the readings that are flagged as used, one by one; return their log density, NaN where P is lost.
 
     Readings' errors are independent, so one by one is exact (Durbin & Koopman, Time Series Analysis by State Space
     Methods, 2nd ed. 2012, section 6.4). `D` is the part of the covariance that is infinite, in units of a number that
@@ -85,10 +85,14 @@ def correct(plan: Any, k: int, H: Any, mean: Any, P: Any, D: Any, room: Any) -> 
         for a in range(z):
             e[a] = g[a] / f
             mean[a] += e[a] * v
+        left = 0.0  # of the variance along H: lost to rounding where the reading is too sharp for what was known
         for a in range(z):
-            for b in range(a + 1):
-                P[a, b] += e[a] * e[b] * noise[j] - e[a] * g[b] - (g[a] - e[a] * (f - noise[j])) * e[b]
+            for b in range(a + 1):  # Joseph's form, what cancels first
+                P[a, b] = ((P[a, b] - e[a] * g[b]) - (g[a] - e[a] * (f - noise[j])) * e[b]) + e[a] * e[b] * noise[j]
                 P[b, a] = P[a, b]
+                left += (1.0 if a == b else 2.0) * H[j, a] * H[j, b] * P[a, b]
+        if not abs(left - noise[j] * (f - noise[j]) / f) <= 1e-3 * noise[j]:
+            return np.nan
     return total
 
 

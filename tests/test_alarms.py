@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import xarray as xr
+from filter_models import Nile
 
 import workbench as wb
 from workbench.base.errors import DataError
@@ -153,3 +154,25 @@ def test_labels_of_units_and_elements():
     np.testing.assert_array_equal(found["statistic"].sel(output="T[2, b]", detector="outlier"), z[1, 1])
     with pytest.raises(DataError, match="expected innovations over time"):
         wb.watch(made.rename(time="sample").assign_coords(time=0.0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [1.0, 0.2])
+def test_innovations_of_a_filter_alarm_as_often_as_was_asked(rate):
+    """A thousand years of daily readings of the Nile's model at its own parameters, followed by Kalman's filter."""
+    days, rng = 365_250, np.random.default_rng(7)
+    level = np.cumsum(np.sqrt(1469.178) * rng.standard_normal(days))
+    flow = level + np.sqrt(15098.53) * rng.standard_normal(days)
+    data = xr.Dataset({"flow": ("time", flow)}, {"time": np.arange(float(days))})
+    made = wb.assimilate(Nile, data, filter=wb.Kalman())
+    z = made["flow_innovation_normalised"].values[1:]
+    assert (z**2).sum() == pytest.approx(days - 1, abs=4 * np.sqrt(2 * days))  # chi-square
+    assert abs(np.mean(z[1:] * z[:-1])) < 4 / np.sqrt(days)  # white
+    watched = made.assign_coords(time=("time", np.arange(days), {"units": "d"})).isel(time=slice(1, None))
+    alarms = wb.watch(watched, a_year=rate)["alarm"]
+    years = days / 365.25
+    for detector in alarms["detector"].values:
+        count = int(alarms.sel(detector=detector).sum())
+        expected = rate * years / alarms.sizes["detector"]
+        assert count == pytest.approx(expected, abs=4 * np.sqrt(expected)), detector
+    assert 0.8 * rate * years < int(alarms.any("detector").sum()) < rate * years + 4 * np.sqrt(rate * years)

@@ -30,14 +30,14 @@ def readings():
     return xr.Dataset({"place": ("time", place), "speed": ("time", speed)}, {"time": TIMES})
 
 
-def joint_gaussian(data, times=TIMES):
+def joint_gaussian(data, times=TIMES, start=(1.0, 0.0), variance=0.25):
     """Mean and covariance of the states at all times and of all readings together, without any filter.
 
     Means and transitions over pieces between events by the matrix exponential, noise by quadrature of its definition.
     """
     F = np.array([[0.0, 1.0], [-4.0, -0.5]])
     nodes, weights = np.polynomial.legendre.leggauss(20)
-    mean, P, means, cross = np.array([1.0, 0.0]), np.diag([0.25, 0.25]), [], []
+    mean, P, means, cross = np.array(start), np.diag([variance, variance]), [], []
     phis, knots = [], np.array(list(FORCE))
     for k, t in enumerate(times):
         before = times[k - 1] if k else t

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.base.errors import DataError
-from workbench.declare.model import as_model
+from workbench.declare.model import Model, as_model
 from workbench.simulate.scenario import Schedule, build_schedule, unit_labels
 from workbench.sync.filters.belief import believe
 from workbench.sync.filters.ensemble import EnKF
@@ -77,18 +77,23 @@ def assimilate(
     UserWarning
         Where the filter has lost its asset; `attrs["diverged"]` says why (else it is empty).
     """
-    chosen, model = _chosen(filter), as_model(model)
+    chosen, model = chosen_filter(filter), as_model(model)
     observations = observe(model, data)
     runs = follow(model, observations, inputs=inputs, filter=chosen, parameters=parameters, seed=seed)
+    return tell(model, observations, runs, chosen)
+
+
+def tell(model: Model, observations: Observations, runs: list[Followed], filter: Filter) -> xr.Dataset:
+    """Return what runs of all units wrote down, and warn where the filter has lost its asset."""
     dataset, said = as_dataset(model, observations, runs), divergence(runs, observations.units)
     flags, due = disagreement(observations, [(r.plant, r.records) for r in runs])
-    dataset.attrs |= {"filter": repr(chosen), "diverged": said, "recalibration": due}
+    dataset.attrs |= {"filter": repr(filter), "diverged": said, "recalibration": due}
     if said:
-        warnings.warn(said, stacklevel=2)
+        warnings.warn(said, stacklevel=3)
     return dataset.assign(recalibration=(observations.dims, observations.scatter(flags), FLAG_ATTRIBUTES))
 
 
-def _chosen(filter: Any) -> Filter:
+def chosen_filter(filter: Any) -> Filter:
     """Return the filter, the default for None; DataError for what is none, and for a class in the place of one."""
     if filter is None:
         return EnKF(members=100)

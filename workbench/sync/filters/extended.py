@@ -74,7 +74,7 @@ def _predict(where: Any, k: int, given: Any, made: Any, mean: Any, P: Any, D: An
 
 
 @njit(cache=True, error_model="numpy")
-def _look(where: Any, k: int, given: Any, made: Any, moments: Any, out: Any, seen: Any) -> Any:
+def look_linear(where: Any, k: int, given: Any, made: Any, moments: Any, out: Any, seen: Any) -> Any:
     """Write outputs' means and SDs (2, K), and of those measured derivatives and values on their scale; see `correct`.
 
     Return whether it could be done, and the variances of those measured.
@@ -132,7 +132,7 @@ def _cycles(where: Any, span: Any, what: int, given: Any, moments: Any, gate: fl
         if record.history[0].shape[0]:
             record.history[0][r] = P
         if what & 2:
-            ok, spread = _look(where, k, given, made, moments, record.outputs[r, :2], (H, h))
+            ok, spread = look_linear(where, k, given, made, moments, record.outputs[r, :2], (H, h))
             if not ok:
                 return k
             room = (record.innovation[r], record.flag[r], noise)
@@ -141,11 +141,11 @@ def _cycles(where: Any, span: Any, what: int, given: Any, moments: Any, gate: fl
                 if np.isnan(record.evidence[r]):
                     return -2 - k
                 project(given[3], given[4], mean)
-            _look(where, k, given, made, moments, record.outputs[r, 2:], (H, h))
+            look_linear(where, k, given, made, moments, record.outputs[r, 2:], (H, h))
         record.analysis[r, 0] = mean
         spreads(P, D, record.analysis[r, 1])
         if record.history[0].shape[0]:
-            record.history[1][r] = P
+            record.history[1][r], record.history[3][r] = P, D
     return -1
 
 
@@ -185,8 +185,9 @@ class ExtendedKalman(Cyclic):
         self, plant: Plant, state: FilterState, span: tuple[int, int], what: int, *, keep: bool
     ) -> tuple[FilterState, Records]:
         z = len(plant.names)
-        record = records(plant, span[1] - span[0], ((z, z), (z, z), (z, z)), keep=keep)
         moments = tuple(np.array(state.arrays.get(name, np.empty((0, 0)))) for name in _MOMENTS)
+        history = ((z, z), (z, z), (z, z), moments[2].shape)
+        record = records(plant, span[1] - span[0], history, keep=keep)
         theta = np.concatenate([np.zeros(plant.sigma.size), plant.belief.theta])[None]
         given = (
             theta,

@@ -17,6 +17,7 @@ from workbench.sync.observations import Observations
 
 Array = NDArray[np.float64]
 Run = tuple[Plant, FilterState, Records]
+_KNOWING = {"_forecast": "before the reading", "": "after the reading", "_smoothed": "given all readings"}
 _FLAGS = {"used": USED, "missing": MISSING, "refused": REFUSED, "at_limit": AT_LIMIT}
 
 
@@ -24,16 +25,9 @@ def as_dataset(model: Model, observations: Observations, runs: Sequence[Run]) ->
     """Return what runs of all units wrote down, over the layout of their readings."""
     made = _Maker(model, observations)
     plant = runs[0][0]
-    forecast, analysis = (np.concatenate([_natural(p, s, part(r)) for p, s, r in runs]) for part in (_before, _after))
-    for ends, values in (("_forecast", forecast), ("", analysis)):
-        for name, place in model.state_layout.places.items():
-            made.pair(name, model.states[name], ends, values[:, :, place])
-        for k, name in enumerate(plant.belief.joint, start=model.state_layout.size):
-            made.pair(name, _parameter(model, name), ends, values[:, :, k : k + 1])
     outputs = np.concatenate([r.outputs for _, _, r in runs])
-    for name, place in model.output_layout.places.items():
-        made.pair(name, model.outputs[name], "_forecast", outputs[:, :2, place])
-        made.pair(name, model.outputs[name], "", outputs[:, 2:, place])
+    made.all(runs, "_forecast", [r.forecast for *_, r in runs], outputs[:, :2])
+    made.all(runs, "", [r.analysis for *_, r in runs], outputs[:, 2:])
     innovation, flags = (
         np.concatenate([part for *_, r in runs for part in [getattr(r, f)]]) for f in ("innovation", "flag")
     )
@@ -58,6 +52,15 @@ def as_dataset(model: Model, observations: Observations, runs: Sequence[Run]) ->
     return _with_states(dataset, [s for _, s, _ in runs], labels)
 
 
+def smoothed_variables(
+    model: Model, observations: Observations, runs: Sequence[Run], smoothed: Sequence[tuple[Array, Array]]
+) -> dict[str, Any]:
+    """Return what all readings say of states, parameters and outputs: variables with mean and SD, from `Smoothed`."""
+    made = _Maker(model, observations)
+    made.all(runs, "_smoothed", [s for s, _ in smoothed], np.concatenate([o for _, o in smoothed]))
+    return made.data
+
+
 def _followed(observations: Observations, runs: Sequence[Run]) -> str:
     """Return, as JSON, what forecasts from the last states need beside these: the clock, and each unit's parameters."""
     origin, plants = observations.clock.origin, []
@@ -73,14 +76,6 @@ def _followed(observations: Observations, runs: Sequence[Run]) -> str:
             }
         )
     return json.dumps({"origin": None if origin is None else str(origin), "plants": plants})
-
-
-def _before(record: Records) -> Array:
-    return record.forecast
-
-
-def _after(record: Records) -> Array:
-    return record.analysis
 
 
 def _natural(plant: Plant, state: FilterState, values: Array) -> Array:
@@ -106,12 +101,23 @@ class _Maker:
         self.data = dict[str, Any]()
         self.coords = dict(observations.coords)
 
+    def all(self, runs: Sequence[Run], ends: str, states: Sequence[Array], outputs: Array) -> None:
+        """Add mean and SD of states, estimated parameters (of each unit (C, 2, Z)) and outputs (C, 2, K)."""
+        values = np.concatenate([_natural(p, s, part) for (p, s, _), part in zip(runs, states, strict=True)])
+        model = self.model
+        for name, place in model.state_layout.places.items():
+            self.pair(name, model.states[name], ends, values[:, :, place])
+        for k, name in enumerate(runs[0][0].belief.joint, start=model.state_layout.size):
+            self.pair(name, _parameter(model, name), ends, values[:, :, k : k + 1])
+        for name, place in model.output_layout.places.items():
+            self.pair(name, model.outputs[name], ends, outputs[:, :, place])
+
     def pair(self, name: str, quantity: Any, ends: str, values: Array) -> None:
         """Add mean and SD, (C, 2, elements)."""
         words = quantity.long_name or quantity.name
         dims = quantity.dims if values.shape[2] != 1 or "[" not in name else ()
         for k, what in enumerate(("", "_sd")):
-            said = f"{words}, {'SD' if k else 'mean'} {'before' if ends else 'after'} the reading"
+            said = f"{words}, {'SD' if k else 'mean'} {_KNOWING[ends]}"
             self._add(f"{name}{ends}{what}", dims, values[:, k], {"units": quantity.unit, "long_name": said})
 
     def reading(self, name: str, innovation: Array, flags: Any) -> None:

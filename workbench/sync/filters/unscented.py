@@ -59,7 +59,15 @@ def _predict(where: Any, k: int, given: Any, rule: Any, moments: Any, made: Any,
 
 
 @njit(cache=True, error_model="numpy")
-def _look(where: Any, k: int, given: Any, rule: Any, moments: Any, made: Any, out: Any) -> int:
+def room_of_points(z: int, n: int, outputs: int) -> Any:
+    """Return the room in which 2 Z + 1 points are carried: see `simulate.kernels.calls.carry`; points and a factor."""
+    count = 2 * z + 1
+    return (np.empty((count, n)), np.empty((count, outputs)), np.empty((count, 5)), np.empty(2, np.int64),
+            np.empty(2, np.int64), np.empty((count, n)), np.empty((count, z)), np.empty((z, z)))  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy")
+def look_points(where: Any, k: int, given: Any, rule: Any, moments: Any, made: Any, out: Any) -> int:
     """Write outputs of the points and their means and SDs (2, K); return 0, or why it could not be done."""
     mean, P = moments
     reach, weight, extra = rule
@@ -133,9 +141,7 @@ def _cycles(where: Any, span: Any, what: int, given: Any, moments: Any, how: Any
     rule, gate = how
     plan, (mean, P) = where[1], moments
     n, z, outputs = given[2].size, mean.size, record.outputs.shape[2]
-    count, none = 2 * z + 1, np.empty((0, 0))
-    made = (np.empty((count, n)), np.empty((count, outputs)), np.empty((count, 5)), np.empty(2, np.int64),
-            np.empty(2, np.int64), np.empty((count, n)), np.empty((count, z)), np.empty((z, z)))  # fmt: skip
+    none, made = np.empty((0, 0)), room_of_points(z, n, outputs)
     noise, keep = np.empty(plan.column.size), record.history[0].shape[0] > 0
     for k in range(span[0], span[1]):
         r, failed = k - span[0], 0
@@ -146,14 +152,14 @@ def _cycles(where: Any, span: Any, what: int, given: Any, moments: Any, how: Any
         if keep:
             record.history[0][r] = P
         if what & 2 and failed == 0:
-            failed = _look(where, k, given, rule, moments, made, record.outputs[r, :2])
+            failed = look_points(where, k, given, rule, moments, made, record.outputs[r, :2])
             if failed == 0:
                 room = (record.innovation[r], record.flag[r], noise)
                 record.evidence[r] = _correct(plan, k, rule, moments, made, gate, room)
                 project(given[3], given[4], mean)
                 failed = 2 if np.isnan(record.evidence[r]) else 0
             if failed == 0:
-                failed = _look(where, k, given, rule, moments, made, record.outputs[r, 2:])
+                failed = look_points(where, k, given, rule, moments, made, record.outputs[r, 2:])
         if failed:
             return k if failed == 1 else -2 - k
         record.analysis[r, 0] = mean
@@ -212,20 +218,22 @@ class UnscentedKalman(Cyclic):
         arrays = {"mean": mean, "covariance": P}
         return begin(float(plant.schedule.begin[0]), plant.names, arrays, np.random.default_rng(seed))
 
+    def rule(self, z: int) -> tuple[float, float, float]:
+        """Return how far points lie out in SDs, the weight of each, and that of the first beyond 1 - their sum."""
+        square = self.alpha**2 * (z + self.kappa)
+        return math.sqrt(square), 0.5 / square, self.beta - self.alpha**2
+
     def _run(
         self, plant: Plant, state: FilterState, span: tuple[int, int], what: int, *, keep: bool
     ) -> tuple[FilterState, Records]:
         z = len(plant.names)
         if not z + self.kappa > 0:
             raise DataError(f"UnscentedKalman: got kappa={self.kappa!r}; expected more than -{z}, the states' number")
-        square = self.alpha**2 * (z + self.kappa)
-        rule = (math.sqrt(square), 0.5 / square, self.beta - self.alpha**2)
         record = records(plant, span[1] - span[0], ((z, z), (z, z), (z, z)), keep=keep)
         moments = (np.array(state.arrays["mean"]), np.array(state.arrays["covariance"]))
         given = of_members(plant, 2 * z + 1)
-        failed = _cycles(
-            (plant.run, plant.plan), np.array(span), what, given, moments, (rule, float(self.gate)), record
-        )
+        how = (self.rule(z), float(self.gate))
+        failed = _cycles((plant.run, plant.plan), np.array(span), what, given, moments, how, record)
         refuse_failure(plant, failed)
         arrays = dict(zip(("mean", "covariance"), moments, strict=True))
         time = float(plant.plan.until[plant.plan.leg[span[1]] - 1])

@@ -5,7 +5,8 @@
 2. simulate: `wb.simulate(model, times)` solves it, for one set of parameters or for many draws in parallel.
 3. calibrate: `wb.calibrate(model, data)` gives a Bayesian posterior; `wb.to_pymc` gives the PyMC model behind it.
 4. follow: `wb.screen(data)` marks doubtful readings, `wb.assimilate(model, data)` follows them with a filter, and
-   `wb.watch(followed)` raises alarms at a rate of false ones that is set.
+   `wb.watch(followed)` raises alarms at a rate of false ones that is set; `wb.explain` tells a faulty sensor from a
+   faulty plant.
 5. forecast: `wb.forecast(calibration, times)`, or of a filter, says what the sensors will read; `wb.score` how
    good that was, `wb.remaining_life` how long the asset lasts.
 6. report: `wb.run_notebook(name, parameters, output=...)` runs a notebook into a report that opens anywhere.
@@ -41,6 +42,7 @@ _HOMES = {
     "workbench.sync.filters.unscented": ("UnscentedKalman",),
     "workbench.sync.quality": ("screen", "usable"),
     "workbench.sync.alarms": ("watch",),
+    "workbench.sync.explain": ("explain",),
     "workbench.calibrate.posterior": ("calibrate", "to_pymc"),
     "workbench.calibrate.sbc.study": ("sbc",),
     "workbench.calibrate.calibration": ("Calibration",),

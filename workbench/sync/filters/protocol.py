@@ -199,6 +199,12 @@ class Cyclic:
         """Return the last state of all cycles of the plan, and what was written down."""
         return self._checked(plant, state, (0, len(plant.plan.y)), PREDICT | UPDATE, keep=keep)
 
+    def between(self, plant: "Plant", state: FilterState, first: int, last: int) -> tuple[FilterState, Records]:
+        """Return the state after cycles `first` to `last` - 1, from the one before them, and what was written down."""
+        if first == last:
+            return state, records(plant, 0, (), keep=False)
+        return self._checked(plant, state, (first, last), PREDICT | UPDATE)
+
     def _checked(
         self, plant: "Plant", state: FilterState, span: tuple[int, int], what: int, *, keep: bool = False
     ) -> tuple[FilterState, Records]:

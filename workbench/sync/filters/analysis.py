@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from workbench.base.errors import DataError, unknown
+from workbench.sync.filters.turns import ones, reflect, spin, turn
 
 if TYPE_CHECKING:
     from workbench.sync.filters.plant import Plant
@@ -163,6 +164,8 @@ def square_root(mean: Any, A: Any, Y: Any, v: Any, R: Any, rotate: bool, rng: An
         total += math.log(scale) - 0.5 * d[j] ** 2
         for b in range(count):
             Ys[b, j] = Y[b, j] * scale
+    if rotate and m >= count:
+        return total + _rotated_root(mean, A, Ys, d, rng)
     if m < count:
         values, U = np.linalg.eigh(Ys.T @ Ys)
         V = Ys @ U  # its columns are eigenvectors of Ys Ys', of length sqrt(value)
@@ -202,45 +205,34 @@ def square_root(mean: Any, A: Any, Y: Any, v: Any, R: Any, rotate: bool, rng: An
 
 
 @njit(cache=True, error_model="numpy")
-def _reflect(A: Any, first: int, u: Any, size: float, work: Any) -> None:
-    """Apply I - u u' / size to the rows of A from `first` on; u lies from `first` on, too."""
-    for i in range(A.shape[1]):
-        work[i] = 0.0
-    for b in range(first, A.shape[0]):
-        for i in range(A.shape[1]):
-            work[i] += u[b] * A[b, i]
-    for b in range(first, A.shape[0]):
-        share = u[b] / size
-        for i in range(A.shape[1]):
-            A[b, i] -= share * work[i]
+def _rotated_root(mean: Any, A: Any, Ys: Any, d: Any, rng: Any) -> float:
+    """Correct mean and anomalies by a square root that is turned at random; return what hangs on the innovations.
 
-
-@njit(cache=True, error_model="numpy")
-def turn(A: Any, rng: Any) -> None:
-    """Turn anomalies (B, Z) by a random orthogonal matrix that keeps their mean at zero.
-
-    Reflections of Gaussian vectors make it uniform (Stewart, SIAM J. Numer. Anal. 17 (1980) 403-409), in the space
-    orthogonal to ones, which a reflection maps onto all rows but the first.
+    Roots that keep the mean differ by a turn alone, so before a uniform one the root of Cholesky serves as well as the
+    symmetric one, and no eigenvalues are needed. In the space orthogonal to ones M = 1 + Ys Ys' / (B - 1) = L L', and
+    A becomes L^-1 A.
     """
-    count = A.shape[0]
-    u, one, work = np.empty(count), np.full(count, 1.0 / math.sqrt(count)), np.empty(A.shape[1])
-    one[0] += 1.0
-    size = one[0]
-    _reflect(A, 0, one, size, work)
-    for first in range(count - 1, 0, -1):
-        length = 0.0
-        for b in range(first, count):
-            u[b] = rng.standard_normal()
-            length += u[b] ** 2
-        length = math.sqrt(length)
-        sign = 1.0 if u[first] > 0.0 else -1.0
-        u[first] += sign * length
-        if first < count - 1:
-            _reflect(A, first, u, sign * length * u[first], work)
-        if sign > 0.0:
-            for i in range(A.shape[1]):
-                A[first, i] = -A[first, i]
-    _reflect(A, 0, one, size, work)
+    (count, z), n1 = A.shape, A.shape[0] - 1.0
+    one, size = ones(count)
+    reflect(A, 0, one, size, np.empty(z))
+    reflect(Ys, 0, one, size, np.empty(Ys.shape[1]))
+    M, g, total = Ys @ Ys.T / n1, Ys @ d, 0.0
+    for b in range(count):
+        M[b, b] += 1.0
+    L = np.linalg.cholesky(M)
+    for b in range(count):
+        for c in range(b):
+            g[b] -= L[b, c] * g[c]
+            for i in range(z):
+                A[b, i] -= L[b, c] * A[c, i]
+        g[b] /= L[b, b]
+        for i in range(z):
+            A[b, i] /= L[b, b]
+            mean[i] += g[b] * A[b, i] / n1
+        total += 0.5 * g[b] ** 2 / n1 - math.log(L[b, b])
+    spin(A, rng)
+    reflect(A, 0, one, size, np.empty(z))
+    return total
 
 
 @njit(cache=True, error_model="numpy")

@@ -47,6 +47,14 @@ def test_the_spread_of_squares_runs_as_long_as_simulated():
     assert spread_run_length(1e-9, detector.reference) == pytest.approx(1 / chance, rel=1e-6)
 
 
+@pytest.mark.parametrize("detector", DETECTORS, ids=lambda d: d.name)
+def test_every_run_length_has_a_threshold(detector):
+    limits = [detector.threshold(length) for length in (2.0, 3.0, 10.0, 1e3, 1e6, 1e9)]
+    assert np.isfinite(limits).all()
+    assert (np.diff(limits) >= 0).all()
+    assert limits[-1] > limits[2] > 0
+
+
 def naive(z, detector, threshold):
     """The detectors one reading at a time, from their definitions."""
     upper = lower = mean = 0.0

@@ -142,6 +142,16 @@ def test_a_map_is_kicked_at_its_steps():
     np.testing.assert_allclose(ahead["flow"].var("member"), variance + 15098.53, rtol=4.5 * np.sqrt(2 / COUNT))
 
 
+def test_what_was_stored_or_smoothed_is_forecast_alike(followed, tmp_path):
+    given = {"model": Spring, "inputs": {"force": 0.0}, "members": 50, "seed": 1}
+    here = wb.forecast(followed, AHEAD, **given)
+    followed.to_netcdf(tmp_path / "followed.nc")
+    with xr.open_dataset(tmp_path / "followed.nc") as back:
+        xr.testing.assert_identical(wb.forecast(back, AHEAD, **given), here)
+    smoothed = wb.smooth(Spring, readings(), inputs={"force": 0.0, "blow": {0.5: 0.7}}, filter=wb.Kalman())
+    xr.testing.assert_allclose(wb.forecast(smoothed, AHEAD, **given), here)
+
+
 def test_mistakes_are_refused(followed):
     with pytest.raises(DataError, match=r"no model; expected wb.forecast\(followed, times, model=...\)"):
         wb.forecast(followed, AHEAD)

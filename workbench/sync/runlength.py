@@ -52,20 +52,23 @@ def spread_run_length(threshold: float, reference: float) -> float:
     """Return the mean number of readings until a CUSUM of z^2, begun at zero, exceeds a threshold.
 
     S = max(0, S + z^2 - reference). A Markov chain over 400 equal cells of [0, threshold] (Brook & Evans, Biometrika 59
-    (1972) 539-549); half as many agree to 0.1 %.
+    (1972) 539-549). Against 800 cells it is right to 0.1 % at a run length of 1e3, and to 1 % at 1e7.
     """
     cells = 400
     width = 2 * threshold / (2 * cells - 1)
-    centre = width * np.arange(cells)
-    edges = reference + centre[None, :] - centre[:, None] + 0.5 * width
+    edges = reference + width * (np.arange(-cells, cells) + 0.5)  # by how many cells S moves
     below = 2 * ndtr(np.sqrt(np.maximum(edges, 0.0))) - 1
-    kernel = np.diff(below, axis=1, prepend=0.0)
+    move = cells + np.arange(cells)[None, :] - np.arange(cells)[:, None]
+    kernel = below[move] - below[move - 1]
+    kernel[:, 0] = below[move[:, 0]]
     return float(np.linalg.solve(np.eye(cells) - kernel, np.ones(cells))[0])
 
 
 def spread_threshold(run_length: float, reference: float) -> float:
     """Return the threshold at which a CUSUM of z^2 runs so many readings on average between false alarms."""
-    return _solve(lambda h: spread_run_length(h, reference), run_length, 1e-2, 200.0 / max(reference - 1, 0.1))
+    return _solve(
+        lambda h: spread_run_length(h, reference), run_length, 1e-2, 80.0 / max(reference - 1, 0.1), xtol=1e-4
+    )
 
 
 def cusum_threshold(run_length: float, reference: float) -> float:
@@ -81,12 +84,17 @@ def ewma_threshold(run_length: float, weight: float) -> float:
     return _solve(lambda h: ewma_run_length(h, weight), run_length, 1e-2, 12.0)
 
 
-def _solve(run: Callable[[float], float], wanted: float, low: float, high: float) -> float:
-    """Return where a growing run length is the one wanted; the high end where rounding lets none be told longer."""
+def _solve(run: Callable[[float], float], wanted: float, low: float, high: float, *, xtol: float = 1e-10) -> float:
+    """Return where a growing run length is the one wanted; the low end where none is as short.
+
+    Where rounding lets none be told longer, it is where that begins.
+    """
     ceiling = 1e11  # 1 - kernel is singular to rounding beyond
 
     def short(h: float) -> float:
         length = run(h)
         return np.log(min(length, ceiling) if length > 0 else ceiling) - np.log(min(wanted, ceiling / 2))
 
-    return float(scipy.optimize.brentq(short, low, high, xtol=1e-10))
+    if short(low) >= 0:
+        return low
+    return float(scipy.optimize.brentq(short, low, high, xtol=xtol))

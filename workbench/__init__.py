@@ -32,6 +32,7 @@ _HOMES = {
     "workbench.declare.quantity": ("Event", "Input", "Output", "Parameter", "State"),
     "workbench.simulate.run": ("simulate",),
     "workbench.sync.assimilate": ("assimilate",),
+    "workbench.sync.live": ("Live",),
     "workbench.sync.smooth": ("smooth",),
     "workbench.sync.filters.analysis": ("Localisation", "PerturbedObservations", "SquareRoot"),
     "workbench.sync.filters.ensemble": ("EnKF",),

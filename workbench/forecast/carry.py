@@ -1,8 +1,6 @@
 """Forecasts from a filter: members of its last state carried on by the model's kernel, and read by noisy sensors."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,38 +19,13 @@ from workbench.simulate.members import Members
 from workbench.simulate.results import as_dataset, attributes, refuse_failures
 from workbench.simulate.scenario import Schedule, build_schedule
 from workbench.simulate.walk import shaken
-from workbench.sync.assimilate import final_state
 from workbench.sync.filters.plant import bounds
 from workbench.sync.filters.protocol import FilterState
 from workbench.sync.filters.scale import naturals
+from workbench.sync.past import Past
 
 Array = NDArray[np.float64]
 DRAWS = 1000  # from mean and covariance
-
-
-@dataclass(frozen=True, eq=False)
-class Followed:
-    """What a filter's dataset says of its units: their last states, and what `wb.assimilate` wrote of each plant."""
-
-    states: list[FilterState]
-    plants: list[dict[str, Any]]
-    units: tuple[Any, ...] | None
-    clock: Clock
-
-    @classmethod
-    def of(cls, dataset: xr.Dataset, model: Model) -> "Followed":
-        """Read it; DataError where the dataset is none of `wb.assimilate`, or of another model."""
-        if "followed" not in dataset.attrs or "final_random" not in dataset:
-            raise DataError(
-                "got a dataset without a filter's state to forecast from; expected what wb.assimilate returned"
-            )
-        if dataset.attrs["model"] != model.name:
-            raise DataError(f"got model {model.name}; expected {dataset.attrs['model']}, which the filter followed")
-        written = json.loads(dataset.attrs["followed"])
-        units = tuple(dataset["asset"].values.tolist()) if "asset" in dataset.dims else None
-        origin = None if written["origin"] is None else np.datetime64(written["origin"], "ns")
-        states = [final_state(dataset, unit) for unit in units or (None,)]
-        return cls(states, written["plants"], units, Clock(model.time_unit, origin))
 
 
 def forecast_followed(
@@ -62,7 +35,7 @@ def forecast_followed(
     if model is None:
         raise DataError("got a filter's dataset and no model; expected wb.forecast(followed, times, model=...)")
     model = as_model(model)
-    followed = Followed.of(dataset, model)
+    followed = Past.of(dataset, model)
     clock, rng = followed.clock, np.random.default_rng(seed)
     last = np.array([state.time for state in followed.states])
     numbers = _ahead(clock, times, float(last.max()))
@@ -98,7 +71,7 @@ def _ahead(clock: Clock, times: Any, last: float) -> Array:
     return np.maximum(numbers, last)  # 2.9 may be 2.9000000000000004
 
 
-def _lists(followed: Followed) -> tuple[list[FilterState], list[dict[str, Any]]]:
+def _lists(followed: Past) -> tuple[list[FilterState], list[dict[str, Any]]]:
     return followed.states, followed.plants
 
 
@@ -161,7 +134,7 @@ def _from_now(schedule: Schedule, begin: Array, last: Array) -> Schedule:
     return Schedule(offset, *(np.ascontiguousarray(np.concatenate(p)) for p in zip(*parts, strict=True)))
 
 
-def _read(model: Model, dataset: xr.Dataset, followed: Followed, rng: np.random.Generator) -> xr.Dataset:
+def _read(model: Model, dataset: xr.Dataset, followed: Past, rng: np.random.Generator) -> xr.Dataset:
     """Return the dataset with outputs as sensors read them; those of errors that last, which no filter reads, as is."""
     for name, output in model.outputs.items():
         if output.noise is None or output.noise.family.joint:

@@ -11,12 +11,12 @@ from workbench.declare.model import Model, as_model
 from workbench.simulate.scenario import Schedule, build_schedule, unit_labels
 from workbench.sync.filters.belief import believe
 from workbench.sync.filters.ensemble import EnKF
-from workbench.sync.filters.extended import Kalman
 from workbench.sync.filters.plant import Plant, bind
 from workbench.sync.filters.protocol import Filter, FilterState, Records
 from workbench.sync.filters.results import as_dataset, divergence
 from workbench.sync.handover import FLAG_ATTRIBUTES, disagreement, first_times
 from workbench.sync.observations import Observations, observe, spans
+from workbench.sync.past import Past
 
 
 class Followed(NamedTuple):
@@ -29,7 +29,7 @@ class Followed(NamedTuple):
 
 def assimilate(
     model: Any, data: Any, *, inputs: Any = None, filter: Filter | None = None, parameters: Any = None,
-    seed: int | None = None,
+    seed: int | None = None, after: xr.Dataset | None = None,
 ) -> xr.Dataset:  # fmt: skip
     """Return what is known of the states after each reading, and before it.
 
@@ -53,6 +53,11 @@ def assimilate(
         Names left out take their declared value, or the median of their prior.
     seed
         Seed of everything random.
+    after
+        What an earlier call returned (or a store kept of it): go on from its last states, with the same filter, its
+        parameters and its random stream; `parameters` and `seed` are then not given. In parts or at once, all numbers
+        are the same to the last bit if the inputs are those of the whole time; those of the time since are enough.
+        `diverged` and `recalibration` look at the readings of one call.
 
     Returns
     -------
@@ -78,6 +83,13 @@ def assimilate(
         Where the filter has lost its asset; `attrs["diverged"]` says why (else it is empty).
     """
     chosen, model = chosen_filter(filter), as_model(model)
+    if after is not None:
+        if parameters is not None or seed is not None:
+            raise DataError(
+                "got after= with parameters= or seed=; expected neither, as the filter goes on with its own"
+            )
+        observations, runs = resume(after, model, data, inputs=inputs, filter=chosen)
+        return tell(model, observations, runs, chosen)
     observations = observe(model, data)
     runs = follow(model, observations, inputs=inputs, filter=chosen, parameters=parameters, seed=seed)
     return tell(model, observations, runs, chosen)
@@ -127,11 +139,29 @@ def bound(model: Any, observations: Observations, *, inputs: Any, filter: Filter
     for unit in range(first.size):
         belief = believe(model, parameters, unit, units)
         mine = _of_unit(schedule, unit)
-        tight = isinstance(filter, Kalman)
-        plants.append(
-            bind(model, observations, unit, schedule=mine, belief=belief, pieces=filter.pieces(model), tight=tight)
-        )
+        plants.append(bind(model, observations, unit, schedule=mine, belief=belief, filter=filter))
     return plants
+
+
+def resume(
+    after: xr.Dataset, model: Model, data: Any, *, inputs: Any, filter: Filter
+) -> tuple[Observations, list[Followed]]:
+    """Return readings and the run of every unit from where an earlier one ended; see `assimilate`."""
+    past = Past.of(after, model)
+    if after.attrs.get("filter") != repr(filter):
+        raise DataError(f"got filter={filter!r}; expected {after.attrs.get('filter')}, which made the states")
+    observations = observe(model, data, clock=past.clock)
+    past = past.of_units(observations.units)
+    first, last = spans(observations)
+    past.refuse_older(first)
+    schedule, made = past.schedule(model, inputs, last), []
+    for unit, state in enumerate(past.states):
+        plant = bind(
+            model, observations, unit, schedule=_of_unit(schedule, unit), belief=past.belief(model, unit),
+            filter=filter, past=(past.plants[unit]["begin"], state),
+        )  # fmt: skip
+        made.append(Followed(plant, *filter.run(plant, state)))
+    return observations, made
 
 
 def _of_unit(schedule: Schedule, unit: int) -> Schedule:

@@ -96,7 +96,7 @@ class Observations:
         return dataset
 
 
-def observe(model: Model, data: Any, *, silent: bool = False) -> Observations:
+def observe(model: Model, data: Any, *, silent: bool = False, clock: Clock | None = None) -> Observations:
     """Return the readings in `data` as a model sees them: checked, in declared units, on one clock.
 
     Parameters
@@ -118,6 +118,8 @@ def observe(model: Model, data: Any, *, silent: bool = False) -> Observations:
         one, values are in the declared unit and times in the model's. NaN means not measured.
     silent
         Whether units may be there of which nothing was measured.
+    clock
+        By which times are counted, of readings that go on from others; their own by default.
 
     Returns
     -------
@@ -136,7 +138,7 @@ def observe(model: Model, data: Any, *, silent: bool = False) -> Observations:
         If values or times cannot be converted into the declared unit.
     """
     readings = read(model, data)
-    clock = Clock.of(readings.times.values, model.time_unit, "data")
+    clock = Clock.of(readings.times.values, model.time_unit, "data") if clock is None else clock
     time = clock.numbers(readings.times.values, "data", readings.times.units)
     check_times_of_units(time, readings.index, "data", labels=readings.labels, clock=clock)
     within = {name: np.clip(v, *_limits(model, name)) for name, v in readings.values.items()}

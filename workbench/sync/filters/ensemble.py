@@ -257,7 +257,7 @@ class EnKF(Cyclic):
         given = of_members(plant, len(members))
         refuse_ensemble(plant, _cycles((plant.run, plant.plan, what), np.array(span), given, members, how, record, rng))
         time = float(plant.plan.until[plant.plan.leg[span[1]] - 1])
-        return state.moved(time, {"members": members}, rng, float(record.evidence.sum())), record
+        return state.moved(time, {"members": members}, rng, record.evidence), record
 
 
 def of_members(plant: Plant, count: int) -> tuple[Any, ...]:

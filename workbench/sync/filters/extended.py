@@ -204,7 +204,7 @@ class ExtendedKalman(Cyclic):
         if not np.abs(arrays["diffuse"]).max(initial=0.0) > 1e-9:
             arrays["diffuse"] = np.empty((0, 0))
         time = float(plant.plan.until[plant.plan.leg[span[1]] - 1])
-        return state.moved(time, arrays, state.generator(), float(record.evidence.sum())), record
+        return state.moved(time, arrays, state.generator(), record.evidence), record
 
 
 @dataclass(frozen=True)
@@ -217,6 +217,7 @@ class Kalman(ExtendedKalman):
     """
 
     gate: float = math.inf
+    tight: ClassVar[bool] = True
 
     def pieces(self, model: Any) -> int | None:
         """Return 16 legs between readings where no exponential is exact; none otherwise."""

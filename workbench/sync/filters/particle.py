@@ -202,4 +202,4 @@ class ParticleFilter(Cyclic):
         refuse_ensemble(plant, _cycles(where, steps, of_members(plant, count), cloud, how, record, rng))
         arrays = {"members": members, "log_weights": log_weights} | ({} if what & 2 else {"expected": expected})
         time = float(plant.plan.until[plant.plan.leg[span[1]] - 1])
-        return state.moved(time, arrays, rng, float(record.evidence.sum())), record
+        return state.moved(time, arrays, rng, record.evidence), record

@@ -1,6 +1,6 @@
 """What a filter's compiled loop goes through: legs between readings, segments of the inputs in each, and readings."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class Plan(NamedTuple):
 
 def make_plan(
     model: Model, schedule: Schedule, times: Array, readings: tuple[Array, NDArray[np.bool_]], sensors: Sensors,
-    *, pieces: int | None, tight: bool = False,
+    *, pieces: int | None, tight: bool = False, past: Any = None,
 ) -> Plan:  # fmt: skip
     """Return the plan of one unit.
 
@@ -76,8 +76,12 @@ def make_plan(
         added by the filter itself or there is none.
     tight
         Whether the kernel solves to 1e-11, for a filter that is exact.
+    past
+        When the clock started, and the filter's state (or whatever has a `time`) from which the plan goes on; by
+        default it begins with the schedule.
     """
-    edges, ends, before, after, leg = _legs(model, float(schedule.begin[0]), times, pieces)
+    origin, since = (float(schedule.begin[0]),) * 2 if past is None else (past[0], past[1].time)
+    edges, ends, before, after, leg = _legs(model, (origin, since), times, pieces)
     look = edges[leg[1:] - 1, 1]
     begins, closes = np.concatenate([edges[:, 0], look]), np.concatenate([edges[:, 1], look])
     slack = 1e-9 * getattr(model, "dt", 0.0)
@@ -91,7 +95,8 @@ def make_plan(
     begin = np.where(head, np.repeat(begins, count), schedule.begin[source])
     level = schedule.level[source] + schedule.slope[source] * (begin - schedule.begin[source])[:, None]
     jump = np.where(head[:, None], 0.0, schedule.jump[source])
-    jump[0] = schedule.jump[0]
+    if past is None:
+        jump[0] = schedule.jump[0]
     nothing = np.zeros(times.size)
     return Plan(
         leg, np.concatenate([ends, times]), np.concatenate([before, nothing]), np.concatenate([after, nothing]),
@@ -101,15 +106,19 @@ def make_plan(
     )  # fmt: skip
 
 
-def _legs(model: Model, start: float, times: Array, pieces: int | None) -> tuple[Array, Array, Array, Array, Index]:
+def _legs(
+    model: Model, starts: tuple[float, float], times: Array, pieces: int | None
+) -> tuple[Array, Array, Array, Array, Index]:
     """Return for each leg where it begins and ends, when it is read, its noise before and after; and those of cycles.
 
-    The first cycle goes from the start of the clock to the first readings; it may have no length.
+    `starts` are when the clock starts, from which steps of a `Map` are counted, and when the first cycle does, which
+    goes to the first readings; it may have no length.
     """
-    froms = np.concatenate([[start], times[:-1]])
+    start, since = starts
+    froms = np.concatenate([[since], times[:-1]])
     dt = getattr(model, "dt", None)
     if dt is not None:
-        number = np.floor((np.concatenate([[start], times]) - start) / dt + 1e-9)
+        number = np.floor((np.concatenate([[since], times]) - start) / dt + 1e-9)
         steps = np.diff(number).astype(np.int64)
         counts = np.maximum(steps, 1) if pieces else np.ones(times.size, dtype=np.int64)
         leg = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -18,6 +18,7 @@ from workbench.simulate.methods.tableau import Method
 from workbench.simulate.scenario import Schedule
 from workbench.sync.filters.belief import Belief
 from workbench.sync.filters.plan import Plan, make_plan
+from workbench.sync.filters.protocol import Filter, FilterState
 from workbench.sync.filters.sensors import sensors
 from workbench.sync.observations import Observations
 
@@ -39,6 +40,10 @@ class Plant:
         prediction and every correction (projection).
     measured
         Names of the outputs in the readings.
+    origin
+        When the clock starts; steps of a `Map` are counted from it.
+    after
+        The state of a filter that this goes on from; None at the start.
     """
 
     model: Model
@@ -51,6 +56,13 @@ class Plant:
     high: Array
     measured: tuple[str, ...]
     method: Method | None
+    origin: float
+    after: FilterState | None = None
+
+    @property
+    def begin(self) -> float:
+        """Time from which the first cycle goes: that of the state it goes on from, or the start of the clock."""
+        return self.origin if self.after is None else self.after.time
 
     @property
     def run(self) -> int:
@@ -70,10 +82,13 @@ class Plant:
 
 
 def bind(
-    model: Model, observations: Observations, unit: int, *, schedule: Schedule, belief: Belief, pieces: int | None,
-    tight: bool = False,
+    model: Model, observations: Observations, unit: int, *, schedule: Schedule, belief: Belief, filter: Filter,
+    past: tuple[float, FilterState] | None = None,
 ) -> Plant:  # fmt: skip
-    """Return the plant of one unit; DataError where filters cannot take the model or its readings."""
+    """Return the plant of one unit; DataError where filters cannot take the model or its readings.
+
+    `past` is when the clock started and the state to go on from, where the readings are not the first.
+    """
     if not isinstance(model, Dynamic):
         raise DataError(f"got {model.name}, a {type(model).__mro__[1].__name__}; expected a wb.Ode or wb.Map to filter")
     rows = slice(observations.offset[unit], observations.offset[unit + 1])
@@ -86,7 +101,7 @@ def bind(
     sigma = process_noise(model, belief.theta)
     noisy = bool(sigma.any())
     plan = make_plan(model, schedule, times, (np.ascontiguousarray(y), at_limit), seen,
-                     pieces=pieces if noisy else None, tight=tight)  # fmt: skip
+                     pieces=filter.pieces(model) if noisy else None, tight=filter.tight, past=past)  # fmt: skip
     low, high = bounds(model)
     method = method_of(model)
     if method is not None and count_stiff(
@@ -94,7 +109,8 @@ def bind(
     ):
         method = RODAS5P
     names = (*model.state_layout.labels(), *belief.joint)
-    return Plant(model, schedule, belief, plan, names, sigma, low, high, tuple(observations.values), method)
+    return Plant(model, schedule, belief, plan, names, sigma, low, high, tuple(observations.values), method,
+                 *(past or (float(schedule.begin[0]),)))  # fmt: skip
 
 
 def process_noise(model: Model, theta: Array) -> Array:

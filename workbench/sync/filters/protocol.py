@@ -56,12 +56,11 @@ class FilterState:
         return np.random.Generator(made)
 
     def moved(
-        self, time: float, arrays: Mapping[str, Array], rng: np.random.Generator, evidence: float
+        self, time: float, arrays: Mapping[str, Array], rng: np.random.Generator, evidence: Array
     ) -> "FilterState":
-        """Return the state at another time."""
-        return replace(
-            self, time=time, arrays=dict(arrays), random=_words(rng), log_evidence=self.log_evidence + evidence
-        )
+        """Return the state at another time; `evidence` (C,) is added one by one, so that parts add up as the whole."""
+        total = float(np.cumsum(np.concatenate([[self.log_evidence], evidence]))[-1])
+        return replace(self, time=time, arrays=dict(arrays), random=_words(rng), log_evidence=total)
 
     def to_dataset(self) -> "xr.Dataset":
         """Return the state as a Dataset, which any store keeps; `from_dataset` reads it back."""
@@ -70,7 +69,9 @@ class FilterState:
         dims = {"mean": ("name",), "covariance": ("name", "name_"), "diffuse": ("name", "name_"),
                 "members": ("member", "name"), "log_weights": ("member",),
                 "expected": ("moment", "reading")}  # fmt: skip
-        data = {n: (dims[n], v) for n, v in self.arrays.items() if v.size} | {"random": (("word",), self.random)}
+        halves = np.stack([self.random >> np.uint64(32), self.random & np.uint64(2**32 - 1)], axis=1)
+        halves = halves.ravel().astype(np.uint32)  # which JSON keeps, too
+        data = {n: (dims[n], v) for n, v in self.arrays.items() if v.size} | {"random": (("word",), halves)}
         attrs = {"time": self.time, "log_evidence": self.log_evidence}
         return xr.Dataset(data, {"name": list(self.names)}, attrs)
 
@@ -82,6 +83,9 @@ class FilterState:
             raise DataError(f"got a dataset without {sorted(missing) or 'time'}; expected the state of a filter")
         arrays = {str(n): np.array(v.values, dtype=float) for n, v in dataset.data_vars.items() if n != "random"}
         names, random = tuple(map(str, dataset["name"].values)), dataset["random"].values.astype(np.uint64)
+        if random.shape != (12,):
+            raise DataError(f"got {random.size} words of a random stream; expected 12, the state of a filter")
+        random = random[::2] << np.uint64(32) | random[1::2]
         return FilterState(float(dataset.attrs["time"]), names, arrays, random, float(dataset.attrs["log_evidence"]))
 
 
@@ -136,7 +140,7 @@ def accept(plant: "Plant", state: FilterState, cycle: int, what: int) -> None:
         raise DataError(f"got a state of {list(state.names)}; expected one of {list(plant.names)}")
     if not 0 <= cycle < ends.size:
         raise DataError(f"got cycle {cycle}; expected one of 0 to {ends.size - 1}, as there are {ends.size} readings")
-    before = float(ends[cycle - 1] if cycle else plant.schedule.begin[0])
+    before = float(ends[cycle - 1]) if cycle else plant.begin
     expected = before if what & PREDICT else float(ends[cycle])
     if abs(state.time - expected) > 1e-9 * max(abs(expected), 1.0):
         older = "; these readings are older than the state" if state.time > ends[cycle] else ""
@@ -186,6 +190,7 @@ class Cyclic:
     """
 
     holds: ClassVar[tuple[str, ...]]
+    tight: ClassVar[bool] = False
 
     def predict(self, plant: "Plant", state: FilterState, cycle: int) -> FilterState:
         """Return the state carried to a cycle's readings; DataError if it is not the one before it."""
@@ -219,7 +224,9 @@ class Cyclic:
 
 
 class Filter(Protocol):
-    """What every filter offers; cycles are counted by the plant's plan."""
+    """What every filter offers; cycles are counted by the plant's plan, solved to 1e-11 where the filter is `tight`."""
+
+    tight: ClassVar[bool]
 
     def pieces(self, model: Any) -> int | None:
         """Return into how many legs a gap between readings is cut for process noise."""

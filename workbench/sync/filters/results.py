@@ -36,13 +36,13 @@ def as_dataset(model: Model, observations: Observations, runs: Sequence[Run]) ->
         count = int(np.prod(model.output_layout.shapes[name], dtype=int))
         made.reading(name, innovation[:, :, first : first + count], flags[:, first : first + count])
         first += count
-    made.whole("log_evidence", np.concatenate([np.cumsum(r.evidence) for *_, r in runs]), "cumulative log evidence")
+    made.whole("log_evidence", np.concatenate([_summed(p, r) for p, _, r in runs]), "cumulative log evidence")
     made.whole("replaced", np.concatenate([r.replaced for *_, r in runs]), "members that failed and were replaced")
     made.whole("effective_members", np.concatenate([r.size for *_, r in runs]), "effective number of members")
     dataset = xr.Dataset(made.data, made.coords)
     dataset.attrs = {"Conventions": "CF-1.11", "model": model.name, "followed": _followed(observations, runs)}
     dataset["time"].attrs = observations.clock.attributes
-    totals = np.array([r.evidence.sum() for *_, r in runs])
+    totals = np.array([s.log_evidence for _, s, _ in runs])
     labels = None if observations.units is None else list(observations.units)
     dataset["log_evidence_total"] = (
         xr.DataArray(totals[0])
@@ -50,6 +50,12 @@ def as_dataset(model: Model, observations: Observations, runs: Sequence[Run]) ->
         else ((("asset",) if observations.layout == "sample" else ("unit",)), totals)
     )
     return _with_states(dataset, [s for _, s, _ in runs], labels)
+
+
+def _summed(plant: Plant, record: Records) -> Array:
+    """Return the log evidence up to each time."""
+    before = 0.0 if plant.after is None else plant.after.log_evidence
+    return np.cumsum(np.concatenate([[before], record.evidence]))[1:]
 
 
 def smoothed_variables(
@@ -69,7 +75,7 @@ def _followed(observations: Observations, runs: Sequence[Run]) -> str:
         ends = [[float(e) if np.isfinite(e) else None for e in pair] for pair in zip(*scales[1:], strict=True)]
         plants.append(
             {
-                "begin": float(plant.schedule.begin[0]),
+                "begin": plant.origin,
                 "parameters": dict(zip(plant.model.theta_layout.labels(), belief.theta.tolist(), strict=True)),
                 "supports": dict(zip(belief.joint, ends, strict=True)),
                 "noise": belief.noise,

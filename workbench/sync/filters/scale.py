@@ -59,8 +59,8 @@ def moments(low: float, high: float, mean: Array, sd: Array) -> tuple[Array, Arr
     weights = weights / weights.sum()
     phi = mean[..., None] + sd[..., None] * nodes
     values = naturals(low, high, phi)
-    centre = values @ weights
-    return centre, np.sqrt(np.maximum((values - centre[..., None]) ** 2 @ weights, 0.0))
+    centre = (values * weights).sum(axis=-1)  # no matrix product, whose rounding depends on the number of rows
+    return centre, np.sqrt(((values - centre[..., None]) ** 2 * weights).sum(axis=-1))
 
 
 @njit(cache=True, error_model="numpy")

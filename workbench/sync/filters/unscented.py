@@ -237,4 +237,4 @@ class UnscentedKalman(Cyclic):
         refuse_failure(plant, failed)
         arrays = dict(zip(("mean", "covariance"), moments, strict=True))
         time = float(plant.plan.until[plant.plan.leg[span[1]] - 1])
-        return state.moved(time, arrays, state.generator(), float(record.evidence.sum())), record
+        return state.moved(time, arrays, state.generator(), record.evidence), record

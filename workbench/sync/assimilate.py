@@ -54,10 +54,9 @@ def assimilate(
     seed
         Seed of everything random.
     after
-        What an earlier call returned (or a store kept of it): go on from its last states, with the same filter, its
-        parameters and its random stream; `parameters` and `seed` are then not given. In parts or at once, all numbers
-        are the same to the last bit if the inputs are those of the whole time; those of the time since are enough.
-        `diverged` and `recalibration` look at the readings of one call.
+        What an earlier call returned, or a store kept of it: go on from its last states with the same filter, its
+        parameters and random stream. In parts or at once all numbers are the same to the last bit, with inputs of the
+        whole time (those since are enough); only `diverged` and `recalibration` look at the readings of one call.
 
     Returns
     -------
@@ -67,8 +66,7 @@ def assimilate(
         its noise is LogNormal), `_innovation_sd`, `_innovation_normalised` and `_flag` (0 used, 1 missing, 2 refused by
         the filter's gate, 3 at a limit of quantification, which particle filters count as such and others do not use);
         `log_evidence` so far, its total; `replaced` members that failed; `effective_members`; `recalibration` where
-        sensors and model have long disagreed (1 shift, 2 spread), which `attrs["recalibration"]` puts in words.
-        `final_state(dataset)` is the filter's last state.
+        sensors and model have long disagreed (1 shift, 2 spread), said in `attrs`. `final_state(dataset)` is the last.
 
     Raises
     ------
@@ -84,15 +82,16 @@ def assimilate(
     """
     chosen, model = chosen_filter(filter), as_model(model)
     if after is not None:
-        if parameters is not None or seed is not None:
-            raise DataError(
-                "got after= with parameters= or seed=; expected neither, as the filter goes on with its own"
-            )
-        observations, runs = resume(after, model, data, inputs=inputs, filter=chosen)
-        return tell(model, observations, runs, chosen)
+        _refuse_given(parameters, seed)
+        return tell(model, *resume(after, model, data, inputs=inputs, filter=chosen), chosen)
     observations = observe(model, data)
     runs = follow(model, observations, inputs=inputs, filter=chosen, parameters=parameters, seed=seed)
     return tell(model, observations, runs, chosen)
+
+
+def _refuse_given(parameters: Any, seed: int | None) -> None:
+    if parameters is not None or seed is not None:
+        raise DataError("got after= with parameters= or seed=; expected neither, as the filter goes on with its own")
 
 
 def tell(model: Model, observations: Observations, runs: list[Followed], filter: Filter) -> xr.Dataset:

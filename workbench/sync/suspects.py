@@ -58,7 +58,7 @@ def suspect(
     belief = believe(biased, {**{n: v for n, v in known.items() if n not in priors}, **priors}, 0, None)
     first, (_, last) = first_times(observations, parameters), spans(observations)
     schedule = build_schedule(biased, inputs, units=None, begin=first, end=last, clock=observations.clock)
-    plant = bind(biased, observations, 0, schedule=schedule, belief=belief, pieces=filter.pieces(biased))
+    plant = bind(biased, observations, 0, schedule=schedule, belief=belief, filter=filter)
     state = filter.init(plant, 0)
     gained = np.diag(state.arrays["covariance"]).copy()
     made = Suspects(plant, state, gained, names, model.name, observations.time, observations.clock)

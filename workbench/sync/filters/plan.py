@@ -58,7 +58,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(
-    model: Model, schedule: Schedule, times: Array, readings: tuple[Array, NDArray[np.bool_]], sensors: Sensors,
+    model: Model, schedule: Schedule, readings: tuple[Array, Array, NDArray[np.bool_]], sensors: Sensors,
     *, pieces: int | None, tight: bool = False, past: Any = None,
 ) -> Plan:  # fmt: skip
     """Return the plan of one unit.
@@ -67,10 +67,8 @@ def make_plan(
     ----------
     schedule
         What the inputs do to the unit, from the start of its clock on.
-    times
-        (C,) times of the readings.
     readings
-        (C, M) values, and which of them lie at a limit of quantification.
+        Their times (C,), values (C, M), and which of these lie at a limit of quantification.
     pieces
         Legs between two readings of a model with process noise that has no `noise_step`; None: one leg, as noise is
         added by the filter itself or there is none.
@@ -81,6 +79,7 @@ def make_plan(
         default it begins with the schedule.
     """
     origin, since = (float(schedule.begin[0]),) * 2 if past is None else (past[0], past[1].time)
+    times, y, at_limit = readings
     edges, ends, before, after, leg = _legs(model, (origin, since), times, pieces)
     look = edges[leg[1:] - 1, 1]
     begins, closes = np.concatenate([edges[:, 0], look]), np.concatenate([edges[:, 1], look])
@@ -101,7 +100,7 @@ def make_plan(
     return Plan(
         leg, np.concatenate([ends, times]), np.concatenate([before, nothing]), np.concatenate([after, nothing]),
         segment, begin, np.ascontiguousarray(level), np.ascontiguousarray(schedule.slope[source]),
-        np.ascontiguousarray(jump), *readings, sensors.column, sensors.kind, sensors.first, sensors.second,
+        np.ascontiguousarray(jump), y, at_limit, sensors.column, sensors.kind, sensors.first, sensors.second,
         1e-11 if tight else float(model.rtol), 1e-13 if tight else float(model.atol), longest_run(schedule),
     )  # fmt: skip
 

@@ -100,7 +100,7 @@ def bind(
     )
     sigma = process_noise(model, belief.theta)
     noisy = bool(sigma.any())
-    plan = make_plan(model, schedule, times, (np.ascontiguousarray(y), at_limit), seen,
+    plan = make_plan(model, schedule, (times, np.ascontiguousarray(y), at_limit), seen,
                      pieces=filter.pieces(model) if noisy else None, tight=filter.tight, past=past)  # fmt: skip
     low, high = bounds(model)
     method = method_of(model)

@@ -90,3 +90,18 @@ def test_what_was_learnt_is_learnt_again(shared_data):
     for cell, x in hyper.items():
         np.testing.assert_allclose(x, LEARNED[cell], atol=0.1)
     print(table(data, hyper))
+
+
+@pytest.mark.slow
+def test_intervals_hold_at_every_age(shared_data):
+    """Every 5 discharges from the 30th on; forecasts of a cell hang together, so the bounds are wide."""
+    data, inside = cells(shared_data), []
+    for cell in ("B0005", "B0006", "B0018"):
+        for seen in range(30, END[cell], 5):
+            q = lives(data[cell], LEARNED[cell], seen)["quantiles"].values
+            life = END[cell] - seen
+            inside.append((q[0] <= life <= q[4], q[1] <= life <= q[3]))
+    wide, narrow = np.mean(inside, axis=0)
+    print(f"\n{len(inside)} forecasts: {wide:.2f} within 90 %, {narrow:.2f} within 50 %")
+    assert wide >= 0.85
+    assert 0.3 <= narrow <= 0.75

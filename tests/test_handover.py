@@ -155,3 +155,17 @@ def test_units_and_clocks_that_do_not_fit_are_refused(calibration):
         follow(calibration, dates)
     with pytest.raises(DataError, match="nothing is extrapolated"):
         wb.assimilate(Oven, readings(AFTER, 1), inputs={"heat": {20.0: 1.0}}, parameters=calibration)
+
+
+def test_a_calibration_of_its_own_is_handed_over():
+    """From readings to a posterior, to a filter that goes on from it, to what is wrong with a sensor."""
+    real = wb.calibrate(Oven, readings(BEFORE, 0), inputs={"heat": HEAT}, draws=300, chains=2, seed=1)
+    data = readings(AFTER, 3)
+    made = follow(real, data)
+    assert made.attrs["recalibration"] == ""
+    assert float(made.tau_sd[-1]) < 0.5 * float(real.posterior["tau"].std())
+    assert abs(float(made.tau[-1]) - 5.0) < 4 * float(made.tau_sd[-1])
+    data["door"][100:] += 1.0
+    found = wb.explain(Oven, data, inputs={"heat": HEAT}, parameters=real)
+    assert found.attrs["verdict"].startswith("door biased since 7")
+    assert float(found["probability"].sel(explanation="door biased")) > 0.95

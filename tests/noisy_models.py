@@ -26,7 +26,6 @@ class Tanks(wb.Ode):
     """Three tanks in a row, which empty as the square of what they hold; fed, and disturbed at random."""
 
     time_unit = "h"
-    rtol = 2e-8
     a = wb.State("L", start=wb.prior.LogNormal(median=4.0, sigma=0.2), noise=wb.prior.HalfNormal(0.5), bounds=(0, None))
     b = wb.State("L", start=2.0, noise="shared", bounds=(0, None))
     c = wb.State("L", start=1.0, noise=0.05, bounds=(0, None))

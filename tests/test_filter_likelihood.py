@@ -1,5 +1,6 @@
 """The likelihood of models with process noise and its gradient, against exact Gaussians and finite differences."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -23,10 +24,12 @@ from workbench.calibrate.problem import pose
 from workbench.calibrate.sampling.density import compile_density
 
 
-def run(problem, theta):
+def run(problem, theta, rtol=1e-11):
     """Log densities, their derivatives, what was expected, and moments at the end."""
     made = filtered(problem)
-    return made.op.run(np.atleast_2d(np.array(theta, dtype=float)), made.readings, made.plan)
+    op = copy.copy(made.op)
+    op.tolerances = (rtol, 1e-13)
+    return op.run(np.atleast_2d(np.array(theta, dtype=float)), made.readings, made.plan)
 
 
 def by_differences(problem, theta, column, step=1e-5):
@@ -65,14 +68,16 @@ def test_ornstein_uhlenbeck_as_a_gaussian_process(values):
     density, slopes, _, _ = run(problem, [*(theta[n] for n in problem.model.theta), noise])
     times, y = data.time.values[1:], data.y.values[1:]
     assert density.sum() == pytest.approx(
-        dense_ornstein(times, y, rate=rate, target=target, sigma=sigma, noise=noise), rel=2e-6
+        dense_ornstein(times, y, rate=rate, target=target, sigma=sigma, noise=noise), rel=1e-8
     )
+    eased = run(problem, [*(theta[n] for n in problem.model.theta), noise], rtol=problem.model.rtol)[0]
+    assert eased.sum() == pytest.approx(density.sum(), rel=1e-5, abs=1e-3)
     given = {"rate": rate, "target": target, "sigma": sigma, "noise": noise}
     columns = [*(("sigma" if n == "x_noise" else n) for n in problem.model.theta), "noise"]
     for column, name in enumerate(columns):
         lines = [dense_ornstein(times, y, **{**given, name: given[name] * (1 + k * 1e-3)}) for k in (-2, -1, 1, 2)]
         slope = (lines[0] - 8 * lines[1] + 8 * lines[2] - lines[3]) / (12e-3 * given[name])
-        assert slopes[:, column].sum() == pytest.approx(slope, rel=2e-5, abs=2e-4)
+        assert slopes[:, column].sum() == pytest.approx(slope, rel=1e-6, abs=1e-6)
 
 
 def test_units_are_filtered_by_themselves_and_share_parameters():
@@ -98,10 +103,7 @@ def test_a_pushed_spring_as_a_gaussian_process():
     place[2], speed[[0, 4]] = np.nan, np.nan
     data = xr.Dataset({"place": ("time", place), "speed": ("time", speed)}, {"time": times})
 
-    class Fine(Spring):
-        rtol = 2e-8
-
-    problem = pose(Fine(), data, inputs={"force": force, "blow": blow})
+    problem = pose(Spring(), data, inputs={"force": force, "blow": blow})
     values = {"stiffness": 3.0, "damping": 0.5, "x_start": 1.2, "v_start": -0.1}
     density = run(problem, [values[n] for n in problem.model.theta])[0]
 
@@ -128,7 +130,7 @@ def test_a_pushed_spring_as_a_gaussian_process():
     read = np.stack([place, speed], axis=1).ravel()
     known = np.flatnonzero(~np.isnan(read))
     law = scipy.stats.multivariate_normal(np.concatenate(means)[known], joint[np.ix_(known, known)])
-    assert density.sum() == pytest.approx(law.logpdf(read[known]), rel=1e-7)
+    assert density.sum() == pytest.approx(law.logpdf(read[known]), rel=1e-9)
 
 
 def test_gradient_of_a_nonlinear_model_is_that_of_differences():
@@ -213,8 +215,8 @@ def test_density_that_is_sampled_is_that_of_a_dense_gaussian_process():
         point = rng.normal(0.0, 0.4, len(free))
         value, *slopes = theirs(*point)
         total, slope = ours.evaluate(point)
-        assert total == pytest.approx(float(value), rel=1e-6)
-        assert slope == pytest.approx(np.array(slopes, dtype=float), rel=1e-4, abs=1e-3)
+        assert total == pytest.approx(float(value), abs=1e-3)
+        assert slope == pytest.approx(np.array(slopes, dtype=float), rel=1e-3, abs=1e-2)
 
 
 def test_other_readings_need_no_compiler():

@@ -18,6 +18,7 @@ from workbench.simulate.methods.tableau import Method
 
 # In W the states are the mean (A of them), then the upper triangle of the covariance, PACK saying where;
 # W[S + i * M + c] is the derivative of state i by parameter c. Y, D are outputs with derivatives: see `moments`.
+EASED = 1000.0  # times the relative tolerance: shares of a covariance, and of the SD of a mean, that may be wrong
 CORRECT = '''
 @inner
 def correct(Y, D, W, place, y, L, DL, V):
@@ -94,6 +95,7 @@ def run(
     W, log, Y, D = np.zeros(WORK), np.zeros(5), np.empty((1, K)), np.empty((1, K, COLUMNS))
     for k in range(units):
         start(theta[k], W)
+        log[4] = 0.0
         good = True
         for r in range(rows[k], rows[k + 1]):
             integrate(
@@ -140,23 +142,29 @@ def _emit(model: Model, method: Method | None, elements: Sequence[Element]) -> s
         parts = [STEPS]
     else:
         parts, room = module.solver(traced, method, sizes, None, sensitivities=True)
-        parts[0] = _tolerance(parts[0], n)
+        parts[0] = _tolerance(parts[0])
         features |= room
     constants = "".join(f"{name} = {value}\n" for name, value in sizes.items())
     constants += f"LOG_2PI = math.log(2.0 * math.pi)\nPACK = np.array({triangle(n)})\n"
     constants += f"LOG = np.array({[int(e.noise.name == 'LogNormal') for e in elements]})\n"
     text = "\n\n".join([*made, SETTLE, *parts, _project(model), CORRECT])
-    text = text.replace("log, OUT", "log, Y, D").replace("OUT", "Y, D")
+    text = text.replace("scale(i, ", "scale(W, i, ").replace("log, OUT", "log, Y, D").replace("OUT", "Y, D")
     return keep("\n\n".join([HEADER + constants, text, FILTER]), features)
 
 
-def _tolerance(text: str, states: int) -> str:
-    """Return the function of tolerances for moments: a covariance has no unit of its own, and only its size counts.
+def _tolerance(text: str) -> str:
+    """Return the function of tolerances for moments.
 
-    Its floor keeps entries that are zero from cutting steps.
+    A covariance has no unit of its own, and only its size counts (the floor keeps entries that are zero from cutting
+    steps); the mean need not be known better than to a share of its SD. At a relative tolerance of 1e-6 both shares are
+    a thousandth, which moves a log density by less than 1e-3, or by 1e-5 of itself.
     """
     head, _, body = text.partition("\n    ")
-    return f"{head}\n    if i >= {states}:\n        return rtol * (atol + size)\n    {body}"
+    given, _, last = body.rpartition("return ")
+    size = f"rtol * ({EASED} * math.sqrt(max(W[A + PACK[i, i]], 0.0)))"
+    lines = [head, "    if i >= A:", f"        return {EASED} * rtol * (atol + size)", f"    enough = {size}"]
+    made = given.replace("return ", "return enough + ")
+    return "\n".join([*lines, f"    {made}return enough + {last}"])
 
 
 def _project(model: Model) -> str:

@@ -68,7 +68,8 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
     # Solve one unit; log gets the status, the time reached, the steps taken and those rejected.
     t = begin[lo]
     final = times[last - 1]
-    h = 0.0
+    h = 0.0  #: not stops
+    h = log[4]  #: stops
     r = first
     steps = 0
     rejected = 0
@@ -124,6 +125,8 @@ def integrate(p, begin, level, slope, jump, lo, hi, times, first, last, rtol, at
                 continue
             grown = trial * min(10.0, max(0.2, 0.9 * wrong ** (-0.5 / ORDER))) if wrong > 0.0 else 10.0 * trial
             reached = end if reaches else t + trial
+            if steps - rejected == 1:  #: stops
+                log[4] = grown  #: stops
             if (r < last and times[r] < reached) or EVENTS > 0:  #: doubtful
                 doubt = doubtful(t, trial, p, begin, level, slope, j, rtol, atol, W)  #: doubtful
                 if not doubt <= 4.0:  #: doubtful

@@ -255,6 +255,43 @@ def test_what_filters_cannot_take_is_refused(body, got):
         pose(refused(), ornstein(1, 10))
 
 
+class Cells(wb.Ode):
+    """Processes of Ornstein and Uhlenbeck side by side, about zero."""
+
+    time_unit = "h"
+    cells: int = 2
+    x = wb.State("1", dims=("cell",), start=0.0, noise=wb.prior.HalfNormal(1.0))
+    rate = wb.Parameter("1/h", dims=("cell",), prior=wb.prior.LogNormal(median=0.7, sigma=0.5))
+    y = wb.Output("1", dims=("cell",), noise=wb.noise.Normal(sigma=wb.prior.HalfNormal(0.5)))
+
+    def rhs(self, t, x, u, p):
+        return {"x": -p.rate * x.x}
+
+    def observe(self, t, x, u, p):
+        return {"y": x.x}
+
+
+def test_elements_of_a_vector_are_processes_of_their_own():
+    times, rng = np.array([0.5, 1.0, 2.5, 3.0]), np.random.default_rng(1)
+    y = rng.standard_normal((4, 2))
+    y[1, 0] = np.nan
+    problem = pose(Cells(), xr.Dataset({"y": (("time", "cell"), y)}, {"time": times}))
+    values = {"rate": [0.5, 2.0], "x_noise": [0.6]}
+    density = run(problem, [*(v for n in problem.model.theta for v in values[n]), 0.2])[0]
+    total = 0.0
+    for k, rate in enumerate([0.5, 2.0]):
+        known = ~np.isnan(y[:, k])
+        given = {"rate": rate, "target": 0.0, "sigma": 0.6, "noise": 0.2}
+        total += dense_ornstein(times[known] - 0.5, y[known, k], **given)
+    assert density.sum() == pytest.approx(total, rel=1e-8)
+
+
+def test_too_many_states_are_refused():
+    data = xr.Dataset({"y": (("time", "cell"), np.ones((3, 11)))}, {"time": [0.0, 1.0, 2.0]})
+    with pytest.raises(DataError, match=r"got 11 states; expected at most 10"):
+        pose(Cells(cells=11), data)
+
+
 def test_a_discrepancy_is_refused():
     with pytest.raises(DataError, match=r"got a discrepancy of 'y'; expected none"):
         wb.to_pymc(Ornstein, ornstein(1, 10), discrepancy=wb.Discrepancy("y"))

@@ -18,7 +18,7 @@ from workbench.simulate.methods.tableau import Method
 
 # In W the states are the mean (A of them), then the upper triangle of the covariance, PACK saying where;
 # W[S + i * M + c] is the derivative of state i by parameter c. Y, D are outputs with derivatives: see `moments`.
-EASED = 1000.0  # times the relative tolerance: shares of a covariance, and of the SD of a mean, that may be wrong
+EASED = 300.0  # times the relative tolerance: shares of a covariance, and of the SD of a mean, that may be wrong
 CORRECT = '''
 @inner
 def correct(Y, D, W, place, y, L, DL, V):
@@ -157,7 +157,7 @@ def _tolerance(text: str) -> str:
 
     A covariance has no unit of its own, and only its size counts (the floor keeps entries that are zero from cutting
     steps); the mean need not be known better than to a share of its SD. At a relative tolerance of 1e-6 both shares are
-    a thousandth, which moves a log density by less than 1e-3, or by 1e-5 of itself.
+    3e-4, which moves a log density by less than 1e-3, or by 1e-5 of itself.
     """
     head, _, body = text.partition("\n    ")
     given, _, last = body.rpartition("return ")

@@ -7,12 +7,18 @@ from workbench.base.errors import DataError
 if TYPE_CHECKING:
     from workbench.calibrate.problem import Problem
 
+MOST = 10  # states, whose 65 moments are printed without loops: machine code takes minutes from there on
 NOISES = ("Normal", "LogNormal", "Proportional")
 
 
 def refuse_unfiltered(problem: "Problem") -> None:
     """Refuse what a filter's likelihood has no place for; DataError, which says what it takes."""
     model, expected = problem.model, "as a model with process noise is calibrated through its Kalman filter"
+    if model.state_layout.size > MOST:
+        raise DataError(
+            f"{model.name}: got {model.state_layout.size} states; expected at most {MOST}, {expected} (wb.EnKF follows "
+            "larger ones, with parameters among what it estimates)"
+        )
     if model.thresholds:
         raise DataError(f"{model.name}: got events; expected none, {expected}")
     if problem.terms:

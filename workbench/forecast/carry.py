@@ -31,7 +31,11 @@ DRAWS = 1000  # from mean and covariance
 def forecast_followed(
     dataset: xr.Dataset, times: Any, *, model: Any, inputs: Any, members: int | None, noise: bool, seed: int | None
 ) -> xr.Dataset:
-    """Return what members of a filter's last state do, and what their sensors read; see `wb.forecast`."""
+    """Return what members of a filter's last state do, and what their sensors read; see `wb.forecast`.
+
+    Members start within the bounds of the states; kicks of process noise may carry them beyond, as in `wb.simulate`. A
+    member that starts beyond an event's threshold has the event when it comes back over it, where that direction counts.
+    """
     if model is None:
         raise DataError("got a filter's dataset and no model; expected wb.forecast(followed, times, model=...)")
     model = as_model(model)

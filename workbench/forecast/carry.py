@@ -34,7 +34,7 @@ def forecast_followed(
     """Return what members of a filter's last state do, and what their sensors read; see `wb.forecast`.
 
     Members start within the bounds of the states; kicks of process noise may carry them beyond, as in `wb.simulate`. A
-    member that starts beyond an event's threshold has the event when it comes back over it, where that direction counts.
+    member that starts beyond an event's threshold has the event when it comes back, where that direction counts.
     """
     if model is None:
         raise DataError("got a filter's dataset and no model; expected wb.forecast(followed, times, model=...)")

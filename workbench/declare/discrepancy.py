@@ -38,6 +38,10 @@ class Discrepancy:
     span
         Mapping from coordinates to the (low, high) over which the function will be wanted, such as the end of a
         forecast. Where left out: that of the data.
+    functions
+        Most sines that the function is a sum of. None: as many as its shortest likely length wants, up to 400. Of
+        several coordinates that wants thousands: a number keeps those of largest prior variance (Solin & Sarkka,
+        Statistics and Computing 30 (2020) 419-446, section 3), and what is rougher counts as noise of the readings.
     zero_at, flat_at
         Values of the coordinate (there must be one only) at which the function is known to be zero, and at which its
         slope is. Such knowledge is what tells a discrepancy from a parameter (Brynjarsdottir & O'Hagan, Inverse
@@ -59,6 +63,7 @@ class Discrepancy:
     sigma: Given = None
     kernel: Kernel = field(default_factory=Matern52)
     span: Mapping[str, tuple[float, float]] | None = None
+    functions: int | None = None
     zero_at: tuple[float, ...] = ()
     flat_at: tuple[float, ...] = ()
     joint: bool = True
@@ -79,6 +84,9 @@ class Discrepancy:
             raise DeclarationError(
                 f"{self.where}: got zero_at or flat_at over {over}; expected one coordinate for them"
             )
+        most = self.functions
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+            raise DeclarationError(f"{self.where}: got functions={most!r}; expected a whole number above 0")
         given = self.length_scale if isinstance(self.length_scale, Mapping) else dict.fromkeys(over, self.length_scale)
         for name in {*given, *(self.span or {})} - set(over):
             raise DeclarationError(f"{self.where}: got {name!r}; expected coordinates among {list(over)}")
@@ -120,6 +128,7 @@ class Discrepancy:
             "sigma": _plain(self.sigma),
             "kernel": type(self.kernel).__name__,
             "span": {name: list(ends) for name, ends in (self.span or {}).items()} or None,
+            "functions": self.functions,
             "zero_at": list(self.zero_at),
             "flat_at": list(self.flat_at),
             "joint": self.joint,

@@ -194,7 +194,8 @@ def elsewhere(problem: "Problem", name: str, variables: Mapping[str, Any], sched
         float(np.quantile(variables[n], ENDS[1])) if isinstance(v, Prior) else v
         for n, v in list(term.rulers.items())[1:]
     ]
-    short = np.flatnonzero(term.basis.spread(points, lengths) < KEPT)
+    outside = (np.abs(points - term.basis.middle) > (1 + 1e-9) * term.basis.half).any(axis=1)
+    short = np.flatnonzero(outside & (term.basis.spread(points, lengths) < KEPT))
     if short.size:
         far = points[short[np.argmax(np.abs((points[short] - term.basis.middle) / term.basis.boundary).max(axis=1))]]
         at = ", ".join(f"{c} = {v:g} {u}" for c, v, u in zip(term.declared.over, far, term.units, strict=True))

@@ -5,17 +5,19 @@ else, so NUTS need not see them. Precise readings tie coefficients, SD and lengt
 non-centred form stick: with 61 readings of SD 0.01 they gave 12 effective draws of 4000, and 500 divergences.
 
 With residuals r and features F, both in SDs of the noise, and coefficients N(0, 1): r ~ N(0, 1 + F F'), by the Woodbury
-identity and the determinant lemma in the smaller of the two sizes (Solin & Sarkka 2020, section 3.2).
+identity and the determinant lemma in the smaller of the two sizes (Solin & Sarkka 2020, section 3.2). Where the noise
+is the same at all readings F = phi s / sigma, so F'F hangs on the many readings through phi'phi alone, made once.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.calibrate.discrepancy.marginal import Marginal
+from workbench.calibrate.discrepancy.marginal import Marginal, Reduced
 from workbench.calibrate.sensors.sensor import Sensor
 
 if TYPE_CHECKING:
@@ -52,13 +54,19 @@ def observe(name: str, term: "Term", sensor: Sensor, centre: Any, arguments: Map
 
     rows, features = sensor.rows, term.features[sensor.rows]
     sigma = pt.as_tensor(arguments["sigma"], dtype="float64")
+    gram = _gram(term, features) if not sigma.ndim else None
     sigma = sigma[sensor.unit[rows]] if sigma.ndim else pt.full((rows.size,), sigma)
 
     def logp(value: Any, centre: Any, sigma: Any, scale: Any) -> Any:
         read, middle = (pt.log(value), pt.log(centre)) if term.relative else (value, centre)
         residual = (read - middle) / sigma
-        scaled = term.constrained(pt.constant(features) * scale, scale) / sigma[:, None]
-        total = Marginal()(residual, scaled)[0] - pt.log(sigma).sum()
+        if gram is None:
+            scaled = term.constrained(pt.constant(features) * scale, scale) / sigma[:, None]
+            total = Marginal()(residual, scaled)[0] - pt.log(sigma).sum()
+        else:
+            white = scale / sigma[0]
+            seen = white * pt.dot(pt.constant(np.ascontiguousarray(features.T)), residual)
+            total = Reduced()(seen, white, pt.constant(gram))[0] - 0.5 * (residual**2).sum() - pt.log(sigma).sum()
         return total - 0.5 * rows.size * math.log(2 * math.pi) - (pt.log(value).sum() if term.relative else 0.0)
 
     def random(centre: Any, sigma: Any, scale: Any, rng: Any = None, size: Any = None) -> Any:
@@ -71,44 +79,67 @@ def observe(name: str, term: "Term", sensor: Sensor, centre: Any, arguments: Map
     pm.CustomDist(name, *given, logp=logp, random=random, signature="(n),(n),(m)->(n)", observed=sensor.readings)
 
 
-def _system(
-    problem: "Problem", name: str, variables: Mapping[str, Any], centre: Array
-) -> tuple[Array, Array, Array, Array]:
-    """Return residuals and SDs (members, n), scales (members, functions), and features (n, functions)."""
+def _gram(term: "Term", features: Array) -> Array | None:
+    """Return phi'phi of features (n, functions) where it serves: n is the larger, and there are no conditions."""
+    rows, functions = features.shape
+    return features.T @ features if rows > functions and not len(term.anchors) else None
+
+
+@dataclass(frozen=True, eq=False)
+class _System:
+    """Residuals (members, n), their SDs (members, n or 1), scales (members, functions), features and their Gram."""
+
+    term: "Term"
+    residual: Array
+    sigma: Array
+    scale: Array
+    features: Array
+    gram: Array | None
+
+    def pieces(self) -> Iterator[slice]:
+        """Yield members whose arrays are not too large together."""
+        each = self.features.size if self.gram is None else self.gram.size
+        step = max(1, LARGEST // each)
+        yield from (slice(k, k + step) for k in range(0, len(self.residual), step))
+
+    def parts(self, some: slice, white: Array) -> tuple[Array, Array]:
+        """Return F' white (members, functions) of white (members, n), and 1 + F'F."""
+        one = np.eye(self.scale.shape[1])
+        if self.gram is not None:
+            scale = self.scale[some] / self.sigma[some]
+            return scale * (white @ self.features), one + scale[:, :, None] * self.gram * scale[:, None, :]
+        scale = self.scale[some][:, None, :]
+        scaled = self.term.constrained(self.features * scale, scale) / self.sigma[some][:, :, None]
+        return np.einsum("knm,kn->km", scaled, white), one + np.swapaxes(scaled, 1, 2) @ scaled
+
+
+def _system(problem: "Problem", name: str, variables: Mapping[str, Any], centre: Array) -> _System:
+    """Return what the density of the readings of an output is made of, at draws."""
     from workbench.calibrate.predict import noise_arguments
 
     term, sensor = problem.terms[name], problem.sensor(name)
-    rows = sensor.rows
-    values, readings = centre[:, rows], sensor.readings
+    values, readings, features = centre[:, sensor.rows], sensor.readings, term.features[sensor.rows]
     residual = np.log(readings) - np.log(values) if term.relative else readings - values
-    sigma = noise_arguments(problem.model, name, variables, sensor.unit[rows])["sigma"]
+    sigma = np.asarray(noise_arguments(problem.model, name, variables, sensor.unit[sensor.rows])["sigma"])
+    same = sigma.ndim == 0 or sigma.shape[1] == 1
+    sigma = np.broadcast_to(sigma, (len(residual), 1 if same else residual.shape[1]))
     scale = np.broadcast_to(term.scale(variables), (len(centre), term.basis.size))
-    return residual, np.broadcast_to(sigma, residual.shape), scale, term.features[rows]
-
-
-def _parts(
-    problem: "Problem", name: str, residual: Array, sigma: Array, scale: Array, features: Array
-) -> tuple[Array, Array]:
-    """Return scaled features F (members, n, functions) and 1 + F'F."""
-    term = problem.terms[name]
-    scaled = term.constrained(features * scale[:, None, :], scale[:, None, :]) / sigma[:, :, None]
-    return scaled, np.eye(term.basis.size) + np.swapaxes(scaled, 1, 2) @ scaled
+    return _System(term, residual, sigma, scale, features, _gram(term, features) if same else None)
 
 
 def log_density(problem: "Problem", name: str, variables: Mapping[str, Any], centre: Array) -> Array:
     """Return the joint log density (members,) of the readings of an output (members, rows) of draws."""
-    residual, sigma, scale, features = _system(problem, name, variables, centre)
-    total = -0.5 * np.log(2 * np.pi) * residual.shape[1] - np.log(sigma).sum(axis=1)
-    if problem.terms[name].relative:
+    it = _system(problem, name, variables, centre)
+    count = it.residual.shape[1]
+    total = -0.5 * np.log(2 * np.pi) * count - np.log(it.sigma).sum(axis=1) * (count / it.sigma.shape[1])
+    if it.term.relative:
         total = total - np.log(problem.readings(name)).sum()
-    step = max(1, LARGEST // features.size)
-    for k in range(0, len(centre), step):
-        some = slice(k, k + step)
-        white = residual[some] / sigma[some]
-        scaled, system = _parts(problem, name, residual[some], sigma[some], scale[some], features)
+    for some in it.pieces():
+        white = it.residual[some] / it.sigma[some]
+        seen, system = it.parts(some, white)
         ok = np.isfinite(system).all(axis=(1, 2)) & np.isfinite(white).all(axis=1)
         root = np.linalg.cholesky(np.where(ok[:, None, None], system, np.eye(system.shape[1])))
-        half = np.linalg.solve(root, np.einsum("knm,kn->km", scaled, white)[..., None])[..., 0]
+        half = np.linalg.solve(root, seen[..., None])[..., 0]
         logs = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
         total[some] += np.where(ok, -0.5 * ((white**2).sum(axis=1) - (half**2).sum(axis=1)) - logs, -np.inf)
     return total
@@ -128,13 +159,11 @@ def drawn_back(problem: "Problem", variables: Mapping[str, Array], rng: np.rando
     solutions, made = solve_data(problem, variables), dict(variables)
     lead = next(iter(variables.values())).shape[:2]
     for name, term in missing.items():
-        residual, sigma, scale, features = _system(problem, name, variables, outputs_of(problem, name, solutions))
-        weights, step = np.empty(scale.shape), max(1, LARGEST // features.size)
-        for k in range(0, len(scale), step):
-            some = slice(k, k + step)
-            scaled, system = _parts(problem, name, residual[some], sigma[some], scale[some], features)
-            read = residual[some] / sigma[some] + rng.normal(size=residual[some].shape)
-            right = np.einsum("knm,kn->km", scaled, read) + rng.normal(size=scale[some].shape)
-            weights[some] = np.linalg.solve(system, right[..., None])[..., 0]
+        it = _system(problem, name, variables, outputs_of(problem, name, solutions))
+        weights = np.empty(it.scale.shape)
+        for some in it.pieces():
+            read = it.residual[some] / it.sigma[some] + rng.normal(size=it.residual[some].shape)
+            seen, system = it.parts(some, read)
+            weights[some] = np.linalg.solve(system, (seen + rng.normal(size=seen.shape))[..., None])[..., 0]
         made[term.weights] = weights.reshape(*lead, -1)
     return made

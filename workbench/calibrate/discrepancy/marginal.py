@@ -1,4 +1,4 @@
-"""The density of N(0, 1 + F F') with its gradient as one PyTensor operation, of loops that compile in a moment."""
+"""The density of N(0, 1 + F F') with its gradient as one PyTensor operation, by readings or by their Gram matrix."""
 
 import hashlib
 import inspect
@@ -66,10 +66,31 @@ def marginal(r: Array, f: Array) -> tuple[Array, Array, Array]:
     return np.asarray(-0.5 * square - log), -a, slope
 
 
+def reduced(b: Array, s: Array, gram: Array) -> tuple[Array, Array, Array]:
+    """Return b' C^-1 b / 2 - log|C| / 2 with C = 1 + s G s, and its derivatives by b and s (m,), G = gram (m, m).
+
+    With b = F'r that is what `marginal` returns, but for -r'r / 2. The derivatives are a = C^-1 b, and
+    -a G s a - diag(G s C^-1); LAPACK's factor and inverse beat loops, as m is large where this is used.
+    """
+    m = s.size
+    system = gram * s
+    for i in range(m):
+        system[i] *= s[i]
+        system[i, i] += 1.0
+    log = np.log(np.diag(np.linalg.cholesky(system))).sum()
+    inverse = np.linalg.inv(system)
+    a = inverse @ b
+    by_s = -a * (gram @ (s * a))
+    for i in range(m):
+        by_s[i] -= (gram[i] * s * inverse[i]).sum()
+    return np.asarray(0.5 * (b @ a) - log), a, by_s
+
+
 class Marginal(Op):
     """Log density and its derivatives by both inputs; the derivatives carry none themselves."""
 
     __props__ = ()
+    loops = staticmethod(marginal)
 
     def make_node(self, r: Any, f: Any) -> Apply:
         """Return the application to r (n,) and f (n, m)."""
@@ -78,7 +99,7 @@ class Marginal(Op):
 
     def perform(self, node: Apply, inputs: Sequence[Any], storage: Any) -> None:
         """Run the loops in Python."""
-        for place, value in zip(storage, marginal(*inputs), strict=True):
+        for place, value in zip(storage, self.loops(*inputs), strict=True):
             place[0] = value
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
@@ -98,7 +119,38 @@ class Marginal(Op):
         return [cotangents[0] * outputs[1], cotangents[0] * outputs[2]]
 
 
+class Reduced(Marginal):
+    """The same by the Gram matrix, of `b` and `s`: no derivative by the third input, which is data."""
+
+    __props__ = ()
+    loops = staticmethod(reduced)
+
+    def make_node(self, b: Any, s: Any, gram: Any) -> Apply:  # type: ignore[override]
+        """Return the application to b (m,), s (m,) and gram (m, m)."""
+        b, s, gram = (pt.as_tensor_variable(v).astype("float64") for v in (b, s, gram))
+        return Apply(self, [b, s, gram], [pt.dscalar(), b.type(), s.type()])
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Only the density carries derivatives."""
+        return [[True, False, False]] * 2 + [[False] * 3]
+
+    def pullback(
+        self, inputs: Sequence[Variable], outputs: Sequence[Variable], cotangents: Sequence[Any]
+    ) -> list[Variable]:
+        """Return the cotangents of `b` and `s`."""
+        return [*super().pullback(inputs[:2], outputs, cotangents), DisconnectedType()()]
+
+
+def _in_numba(op: Marginal) -> tuple[Any, str]:
+    text = f"{__name__}|{inspect.getsource(op.loops)}"  # machine code on disk names the module that it is of
+    return numba_njit(op.loops), hashlib.sha256(text.encode()).hexdigest()
+
+
 @register_funcify_and_cache_key(Marginal)
 def _marginal_in_numba(op: Marginal, node: Apply, **_: Any) -> tuple[Any, str]:
-    text = f"{__name__}|{inspect.getsource(marginal)}"  # machine code on disk names the module that it is of
-    return numba_njit(marginal), hashlib.sha256(text.encode()).hexdigest()
+    return _in_numba(op)
+
+
+@register_funcify_and_cache_key(Reduced)
+def _reduced_in_numba(op: Reduced, node: Apply, **_: Any) -> tuple[Any, str]:
+    return _in_numba(op)

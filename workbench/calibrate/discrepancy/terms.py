@@ -80,11 +80,12 @@ def _bound(problem: "Problem", one: Discrepancy) -> Term:
     for k, name in enumerate(one.over):
         ends = (one.span or {}).get(name, (low[k], high[k]))
         low[k], high[k] = min(low[k], ends[0]), max(high[k], ends[1])
-    basis = Basis.of(one.kernel, low, high, lengths=[_ends(length) for length in lengths])
-    if basis.size > MOST:
+    basis = Basis.of(one.kernel, low, high, lengths=[_ends(length) for length in lengths], most=one.functions)
+    if one.functions is None and basis.size > MOST:
         raise ParameterError(
             f"{where}: got length scales {', '.join(map(repr, lengths))}, so short against the span that "
-            f"{basis.size} functions were needed; expected at most {MOST}: give longer length_scale, or a shorter span"
+            f"{basis.size} functions were needed; expected at most {MOST}: give longer length_scale, "
+            f"a shorter span, or functions={MOST}"
         )
     _check_anchors(one, low, high)
     units = tuple(model.time_unit if name == TIME else model.inputs[name].unit for name in one.over)

@@ -1,0 +1,1 @@
+"""Power plants: what comes out of them, by thermodynamics and by measurement."""

@@ -13,7 +13,7 @@ from workbench.calibrate.bayes import build
 from workbench.calibrate.discrepancy import confounding, second
 from workbench.calibrate.discrepancy.hilbert import Basis
 from workbench.calibrate.discrepancy.integrated import drawn_back, log_density
-from workbench.calibrate.discrepancy.marginal import marginal
+from workbench.calibrate.discrepancy.marginal import marginal, reduced
 from workbench.calibrate.problem import pose
 from workbench.declare.discrepancy import from_data
 from workbench.declare.kernel import Matern52, SquaredExponential
@@ -108,6 +108,81 @@ def test_marginal_density_and_its_derivatives(shape):
     assert by_r == pytest.approx([(exact(r + h, f) - exact(r - h, f)) / 2e-5 for h in steps], abs=1e-7)
     moved = [np.where(np.arange(f.size).reshape(shape) == k, 1e-5, 0) for k in range(f.size)]
     assert by_f.ravel() == pytest.approx([(exact(r, f + h) - exact(r, f - h)) / 2e-5 for h in moved], abs=1e-7)
+
+
+def test_density_by_the_gram_matrix_is_the_same():
+    rng = np.random.default_rng(3)
+    features, r, s = rng.normal(size=(30, 6)), rng.normal(size=30), rng.uniform(0.1, 2, 6)
+    gram = features.T @ features
+    value, by_r, by_f = marginal(r, features * s)
+    made, by_b, by_s = reduced(s * (features.T @ r), s, gram)
+    assert made - 0.5 * r @ r == pytest.approx(value, abs=1e-11)
+    assert (features * s) @ by_b - r == pytest.approx(by_r, abs=1e-11)
+    assert by_s + by_b * (features.T @ r) == pytest.approx((features * by_f).sum(axis=0), abs=1e-10)
+
+
+def test_a_basis_that_is_cut_keeps_the_functions_of_largest_variance():
+    lengths = [(0.5, 2.0), (0.2, 0.4), (1.0, 3.0)]
+    basis = Basis.of(SquaredExponential(), np.full(3, -1.0), np.ones(3), lengths=lengths, most=50)
+    typical = np.sqrt(np.prod(lengths, axis=1))
+    every = np.stack(np.meshgrid(*[np.arange(1, 60)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    lowest = np.sort(((every * typical / basis.boundary) ** 2).sum(axis=1))[:50]
+    assert np.sort(((basis.numbers * typical / basis.boundary) ** 2).sum(axis=1)) == pytest.approx(lowest)
+    points = np.random.default_rng(0).uniform(-1, 1, (7, 3))
+    waves = np.sin(basis.frequencies * (points[:, None] + basis.boundary)) / np.sqrt(basis.boundary)
+    assert basis.functions(points) == pytest.approx(waves.prod(axis=-1), abs=1e-14)
+
+
+class Surface(wb.Static):
+    """A constant, when in truth a smooth function of two inputs."""
+
+    a = wb.Input("1")
+    b = wb.Input("1")
+    level = wb.Parameter("1", prior=wb.prior.Normal(mu=0.0, sigma=1.0))
+    y = wb.Output("1", noise=wb.noise.Normal(sigma=0.3))
+
+    def observe(self, t, x, u, p):
+        return {"y": p.level + 0 * u.a * u.b}
+
+
+def test_cut_basis_of_two_inputs_against_a_dense_process():
+    rng = np.random.default_rng(5)
+    x, lengths = rng.uniform(-1, 1, (300, 2)), np.array([0.4, 0.35])
+
+    def dense(one, other):
+        return np.exp(-0.5 * (((one[:, None] - other) / lengths) ** 2).sum(axis=-1))
+
+    y = np.linalg.cholesky(dense(x, x) + 1e-9 * np.eye(300)) @ rng.normal(size=300) + 0.3 * rng.normal(size=300)
+    time = {"time": np.arange(300.0)}
+    inputs = {name: xr.DataArray(x[:, k], time, "time") for k, name in enumerate("ab")}
+    one = wb.Discrepancy(
+        "y",
+        over=("a", "b"),
+        functions=200,
+        span=dict.fromkeys("ab", (-1.3, 1.3)),  # a cut box is 1.5 half-widths: its edge is felt within a length
+        sigma=1.0,
+        kernel=SquaredExponential(),
+        length_scale=wb.prior.interval("InverseGamma", 0.15, 0.8),
+    )
+    problem = pose(Surface(), xr.Dataset({"y": ("time", y)}, time), inputs=inputs, discrepancy=one)
+    known = {f"y_discrepancy_length_{name}": size for name, size in zip("ab", lengths, strict=True)}
+    one_draw = {"level": np.zeros((1, 1)), **{name: np.full((1, 1), size) for name, size in known.items()}}
+    made = log_density(problem, "y", one_draw, np.zeros((1, 300)))
+    law = scipy.stats.multivariate_normal(np.zeros(300), dense(x, x) + 0.09 * np.eye(300))
+    assert problem.terms["y"].basis.size == 200
+    assert made[0] == pytest.approx(law.logpdf(y), abs=0.5), "of 300 readings"
+    model = build(problem)
+    symbolic = model.compile_logp(vars=model.observed_RVs)
+    at = {"level": 0.0, **{f"{name}_log__": np.log(size) for name, size in known.items()}}
+    assert symbolic(at) == pytest.approx(made[0], abs=1e-7)
+    many = {name: np.repeat(value, 2000, axis=1) for name, value in one_draw.items()}
+    drawn = drawn_back(problem, many, np.random.default_rng(2))
+    new = rng.uniform(-0.9, 0.9, (20, 2))
+    delta = problem.terms["y"].coefficients(drawn) @ problem.terms["y"].basis.functions(new).T
+    gain = dense(new, x) @ np.linalg.inv(dense(x, x) + 0.09 * np.eye(300))
+    sd = np.sqrt(np.diag(dense(new, new) - gain @ dense(x, new)))
+    assert np.abs(delta.mean(axis=0) - gain @ y).max() < 0.25 * sd.max()
+    assert delta.std(axis=0) == pytest.approx(sd, rel=0.15)
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=str)
@@ -210,7 +285,7 @@ def test_save_and_open(machines, tmp_path):
 
 
 def test_plain_data():
-    one = wb.Discrepancy("y", over=("time", "a"), length_scale={"a": wb.prior.InverseGamma(5, 5)}, sigma=2)
+    one = wb.Discrepancy("y", over=("time", "a"), length_scale={"a": wb.prior.InverseGamma(5, 5)}, sigma=2, functions=9)
     assert from_data(one.to_dict()) == one
 
 
@@ -223,6 +298,7 @@ def test_plain_data():
         ({"sigma": wb.prior.Normal(0, 1)}, "expected a proper prior above zero"),
         ({"length_scale": wb.prior.HalfFlat()}, "expected a proper prior above zero"),
         ({"length_scale": wb.prior.InverseGamma(0.05, 1)}, "near zero"),
+        ({"functions": 0}, "got functions=0"),
         ({"span": {"time": (1, 0)}}, r"expected \(low, high\)"),
         ({"span": {"tim": (0, 1)}}, "got 'tim'"),
         ({"over": ("time", "a"), "zero_at": 0.0}, "expected one coordinate"),

@@ -132,21 +132,22 @@ class CombinedCycle(Static):
         return {"power": p.flow * p.megajoule * 1e-6 * relative * (GENERATOR * work + steam)}  # (9)
 
 
-LENGTHS = {
-    "T_ambient": prior.interval("InverseGamma", 4.0, 12.0),
-    "vacuum": prior.interval("InverseGamma", 1.5, 8.0),
-    "p_ambient": prior.interval("InverseGamma", 8.0, 25.0),
-    "humidity": prior.interval("InverseGamma", 0.2, 0.6),
-}
-"""Lengths of what the model leaves out, 90 %: schedules of guide vanes change within some degrees, cooling within some
-hPa; weather goes through its whole range of pressure and humidity in two or three lengths."""
-
 SPAN = {"T_ambient": (0.0, 40.0), "vacuum": (24.0, 84.0), "p_ambient": (990.0, 1036.0), "humidity": (0.2, 1.05)}
 """What the published hours span; a user's own plant wants its own."""
 
+SHARES = {"T_ambient": (0.1, 0.3), "vacuum": (0.025, 0.13), "p_ambient": (0.17, 0.54), "humidity": (0.23, 0.7)}
+"""Lengths of what the model leaves out, as shares of the span, 90 %: guide vanes are moved within some degrees, cooling
+changes within some hPa; weather goes through its range of pressure and humidity in two or three lengths."""
+
+
+def lengths(span: Mapping[str, tuple[float, float]] = SPAN, coarser: float = 1.0) -> dict[str, Prior]:
+    """Return the priors of the discrepancy's lengths for a span; few hours tell only a `coarser` function."""
+    sizes = {name: coarser * (high - low) for name, (low, high) in span.items()}
+    return {n: prior.interval("InverseGamma", s * sizes[n], e * sizes[n]) for n, (s, e) in SHARES.items()}
+
 
 def left_out(
-    functions: int = 400, span: Mapping[str, tuple[float, float]] = SPAN, *, lengths: Mapping[str, Prior] = LENGTHS
+    functions: int = 400, span: Mapping[str, tuple[float, float]] = SPAN, *, coarser: float = 1.0
 ) -> Discrepancy:
     """Return the discrepancy of the power: what (1) to (9) leave out, a smooth function of all four inputs.
 
@@ -156,15 +157,15 @@ def left_out(
         How many functions it is a sum of: few where there are few hours.
     span
         Lowest and highest of each input for which power will be wanted.
-    lengths
-        Over which it changes, by input.
+    coarser
+        Factor of its lengths' priors: above 1 where there are few hours.
     """
     return Discrepancy(
         "power",
         over=tuple(span),
         functions=functions,
         span=span,
-        length_scale=lengths,
+        length_scale=lengths(span, coarser),
         sigma=prior.HalfNormal(10.0),
         kernel=SquaredExponential(),
     )

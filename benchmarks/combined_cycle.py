@@ -4,8 +4,8 @@ Each split is calibrated anew, or, with --reuse, only the first of those asked f
 plant's parameters, of SDs and lengths (nine numbers), and draw the function's coefficients given their own hours.
 
 Published, on the same splits, by Monte Carlo dropout (Gal & Ghahramani, ICML 2016; result logs of their repository):
-RMSE 4.014 +- 0.037 MW, log-likelihood -2.808 +- 0.009 (standard errors). Run `python -m benchmarks.combined_cycle`, with
-the files of the registry below WORKBENCH_DATA.
+RMSE 4.014 +- 0.037 MW, log-likelihood -2.808 +- 0.009 (standard errors). Run `python -m
+benchmarks.combined_cycle`, with the files of the registry below WORKBENCH_DATA.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def calibrated(test: np.ndarray, *, functions: int, draws: int, tune: int, seed:
 
 
 def scores_of(calibration: wb.Calibration, test: np.ndarray, functions: int) -> dict[str, float]:
-    """Return the scores of a split by a posterior of all but the coefficients, which are drawn given its other hours."""
+    """Return the scores of a split by a posterior; coefficients are drawn given its other hours."""
     data, inputs = cc.hours(fetch("combined_cycle"))
     train = np.setdiff1d(np.arange(data.sizes["time"]), test)
     seen, kept = (

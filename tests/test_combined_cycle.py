@@ -99,7 +99,7 @@ def test_a_sensor_that_is_stuck_is_refused(tmp_path: Path) -> None:
 
 def test_embedded_hours() -> None:
     data, inputs = cc.hours()
-    assert data.sizes["time"] == 600
+    assert data.sizes["time"] == 1000
     assert float(data["power"][0]) == 480.48
     assert inputs["humidity"].max() < 1.01
     some, weather = cc.pick(data, inputs, np.array([5, 3]))

@@ -90,7 +90,7 @@ class Marginal(Op):
     """Log density and its derivatives by both inputs; the derivatives carry none themselves."""
 
     __props__ = ()
-    loops = staticmethod(marginal)
+    loops: Any = staticmethod(marginal)
 
     def make_node(self, r: Any, f: Any) -> Apply:
         """Return the application to r (n,) and f (n, m)."""

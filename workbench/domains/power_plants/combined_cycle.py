@@ -13,8 +13,8 @@ raises steam, whose work is a share of the exergy that the exhaust gives off abo
     w_s = eta_s c_g (T_4 - T_5 - T_c ln(T_4 / T_5))                                                                 (8)
     P   = m (eta_g (w_t - w_c) + w_s)                                                                               (9)
 
-Temperatures are in K but in (1). Index 0: ISO conditions, 15 degC, 1013.25 hPa, 60 % (ISO 3977-2:1997). m, m_0 are of all
-gas turbines together; the mass of fuel and losses of pressure are neglected, as in the sources.
+Temperatures are in K but in (1). Index 0: ISO conditions, 15 degC, 1013.25 hPa, 60 % (ISO 3977-2:1997). m, m_0 are of
+all gas turbines together; the mass of fuel and losses of pressure are neglected, as in the sources.
 
 Sources
 -------
@@ -22,9 +22,9 @@ Equation 1: Alduchov OA, Eskridge RE (1996), J. Appl. Meteorol. 35, 601, equatio
 constants of air and steam. Equations 3 and 4: Kehlhofer R et al. (2009), Combined-Cycle Gas & Steam Turbine Power
 Plants, 3rd ed., PennWell, on operating behaviour (constant volume flow; Stodola's law of the cone for the pressure).
 Equations 5 and 6, and the gases' properties: Saravanamuttoo HIH, Rogers GFC, Cohen H (2001), Gas Turbine Theory, 5th
-ed., Pearson, chapter 2. Equation 7: IAPWS-IF97 (2007 revision), region 4, equation 31. Equation 8, the exergy of a stream: Bejan A
-(2006), Advanced Engineering Thermodynamics, 3rd ed., Wiley, ch. 5. The plant: Tufekci P (2014), Int. J. Electr. Power
-Energy Syst. 60, 126: two gas turbines of 160 MW with two-pressure boilers, and one steam turbine of 160 MW.
+ed., Pearson, chapter 2. Equation 7: IAPWS-IF97 (2007 revision), region 4, equation 31. Equation 8, the exergy of a
+stream: Bejan A (2006), Advanced Engineering Thermodynamics, 3rd ed., Wiley, ch. 5. The plant: Tufekci P (2014), Int. J.
+Electr. Power Energy Syst. 60, 126: two gas turbines of 160 MW with two-pressure boilers, and one steam turbine of 160 MW.
 """
 
 from collections.abc import Mapping

@@ -24,7 +24,7 @@ Plants, 3rd ed., PennWell, on operating behaviour (constant volume flow; Stodola
 Equations 5 and 6, and the gases' properties: Saravanamuttoo HIH, Rogers GFC, Cohen H (2001), Gas Turbine Theory, 5th
 ed., Pearson, chapter 2. Equation 7: IAPWS-IF97 (2007 revision), region 4, equation 31. Equation 8, the exergy of a
 stream: Bejan A (2006), Advanced Engineering Thermodynamics, 3rd ed., Wiley, ch. 5. The plant: Tufekci P (2014), Int. J.
-Electr. Power Energy Syst. 60, 126: two gas turbines of 160 MW with two-pressure boilers, and one steam turbine of 160 MW.
+Electr. Power Energy Syst. 60, 126: two gas turbines of 160 MW, two-pressure boilers, and a steam turbine of 160 MW.
 """
 
 from collections.abc import Mapping

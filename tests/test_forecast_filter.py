@@ -152,9 +152,17 @@ def test_what_was_stored_or_smoothed_is_forecast_alike(followed, tmp_path):
     xr.testing.assert_allclose(wb.forecast(smoothed, AHEAD, **given), here)
 
 
+def test_the_model_is_recalled_in_its_session(followed):
+    given = {"inputs": {"force": 0.0}, "members": 50, "seed": 1}
+    xr.testing.assert_identical(
+        wb.forecast(followed, AHEAD, **given), wb.forecast(followed, AHEAD, model=Spring, **given)
+    )
+    from_elsewhere = followed.assign_attrs(model_digest="0" * 64)
+    with pytest.raises(DataError, match=r"and no model; expected wb.forecast\(followed, times, model=...\)"):
+        wb.forecast(from_elsewhere, AHEAD, **given)
+
+
 def test_mistakes_are_refused(followed):
-    with pytest.raises(DataError, match=r"no model; expected wb.forecast\(followed, times, model=...\)"):
-        wb.forecast(followed, AHEAD)
     with pytest.raises(DataError, match="got model Nile; expected Spring, which the filter followed"):
         wb.forecast(followed, AHEAD, model=Nile)
     with pytest.raises(DataError, match=r"times: got 2 s; expected times from 2\.9 s on, the last reading"):

@@ -22,7 +22,7 @@ from workbench.simulate.walk import shaken
 from workbench.sync.filters.plant import bounds
 from workbench.sync.filters.protocol import FilterState
 from workbench.sync.filters.scale import naturals
-from workbench.sync.past import Past
+from workbench.sync.past import Past, recalled
 
 Array = NDArray[np.float64]
 DRAWS = 1000  # from mean and covariance
@@ -36,9 +36,7 @@ def forecast_followed(
     Members start within the bounds of the states; kicks of process noise may carry them beyond, as in `wb.simulate`. A
     member that starts beyond an event's threshold has the event when it comes back, where that direction counts.
     """
-    if model is None:
-        raise DataError("got a filter's dataset and no model; expected wb.forecast(followed, times, model=...)")
-    model = as_model(model)
+    model = recalled(dataset) if model is None else as_model(model)
     followed = Past.of(dataset, model)
     clock, rng = followed.clock, np.random.default_rng(seed)
     last = np.array([state.time for state in followed.states])

@@ -50,7 +50,7 @@ def forecast(
         (time,) increasing, not before a unit's clock starts, nor of a filter before its last reading; numbers or
         datetime64, as the data.
     model
-        Of a filter: the model that it followed.
+        Of a filter: the model that it followed; None recalls it, where that was in this session.
     inputs
         Inputs that replace those of the calibration, over the whole span from the start of the data to the last time.
         Of a filter: all inputs, from its last reading to the last time.

@@ -16,7 +16,7 @@ from workbench.sync.filters.protocol import Filter, FilterState, Records
 from workbench.sync.filters.results import as_dataset, divergence
 from workbench.sync.handover import FLAG_ATTRIBUTES, disagreement, first_times
 from workbench.sync.observations import Observations, observe, spans
-from workbench.sync.past import Past
+from workbench.sync.past import DIGEST, Past, remembered
 
 
 class Followed(NamedTuple):
@@ -98,7 +98,7 @@ def tell(model: Model, observations: Observations, runs: list[Followed], filter:
     """Return what runs of all units wrote down, and warn where the filter has lost its asset."""
     dataset, said = as_dataset(model, observations, runs), divergence(runs, observations.units)
     flags, due = disagreement(observations, [(r.plant, r.records) for r in runs])
-    dataset.attrs |= {"filter": repr(filter), "diverged": said, "recalibration": due}
+    dataset.attrs |= {"filter": repr(filter), "diverged": said, "recalibration": due, DIGEST: remembered(model)}
     if said:
         warnings.warn(said, stacklevel=3)
     return dataset.assign(recalibration=(observations.dims, observations.scatter(flags), FLAG_ATTRIBUTES))

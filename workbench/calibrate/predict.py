@@ -119,14 +119,14 @@ def predictive(problem: Problem, variables: Mapping[str, Array], rng: np.random.
 
 def studies(problem: Problem, variables: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
     """Return readings (chains, draws, rows) of studies like this one, simulated from draws alone."""
-    if not problem.is_noisy:
-        return predictive(problem, variables, rng).readings
+    noisy, made = problem.is_noisy, dict[str, Array]()
+    solutions = walked_data(problem, theta_of(problem, variables), rng) if noisy else solve_data(problem, variables)
     lead = next(iter(variables.values())).shape[:2]
-    solutions, made = walked_data(problem, theta_of(problem, variables), rng), {}
     for name in problem.measured:
         sensor = problem.sensor(name)
+        centre = sensor.centre(at_data(problem, name, variables, outputs_of(problem, name, solutions)))
         arguments = noise_arguments(problem.model, name, variables, sensor.unit)
-        made[name] = sensor.draw(outputs_of(problem, name, solutions), arguments, rng).reshape(*lead, -1)
+        made[name] = sensor.draw(centre, arguments, rng).reshape(*lead, -1)
     return made
 
 

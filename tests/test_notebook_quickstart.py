@@ -8,17 +8,10 @@ import pytest
 
 import workbench as wb
 from workbench.base.errors import ParameterError
-from workbench.base.share import notebook
-from workbench.report.html import check, outside
+from workbench.report.html import outside
 from workbench.report.notebook import Run, RunError
 
 NAME = "00_quickstart"
-
-
-def test_it_is_kept_without_outputs_and_its_formulas_can_be_drawn() -> None:
-    cells = [c for c in json.loads(notebook(NAME).read_text("utf-8"))["cells"] if c["cell_type"] == "code"]
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
-    check(notebook(NAME))
 
 
 def test_parameters_are_refused_before_anything_runs(tmp_path: Path) -> None:

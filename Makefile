@@ -53,12 +53,12 @@ $(VENV)/.stamp: requirements.lock pyproject.toml
 		python=$$(PYTHON="$(PYTHON)" sh tools/find_python.sh) && \
 		echo "Making the environment in $(VENV) with $$python (once, a few minutes) ..." && \
 		"$$python" -m venv --clear $(VENV); }
-	@$(BIN)/python $(PIP) --require-hashes --requirement requirements.lock
+	@$(BIN)/python $(PIP) --no-deps --require-hashes --requirement requirements.lock
 	@$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(BENCH)/.stamp: requirements.lock pyproject.toml
 	@python=$$(PYTHON="$(PYTHON)" sh tools/find_python.sh 3.12) && "$$python" -m venv --clear $(BENCH)
-	@$(BENCH)/bin/python $(PIP) --require-hashes --requirement requirements.lock
+	@$(BENCH)/bin/python $(PIP) --no-deps --require-hashes --requirement requirements.lock
 	@$(BENCH)/bin/uv pip install --quiet --python $(BENCH) --group bench --editable .
 	@touch $@

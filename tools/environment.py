@@ -6,12 +6,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RENAMED = {"jupyter-client": "jupyter_client"}  # the few names that conda-forge spells otherwise
+BY_PIP = ("domains",)  # extras whose packages conda-forge has under no sure name
 
 
 def environment() -> str:
     """Return the text that environment.yml must have."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = [line for name, lines in project["optional-dependencies"].items() if name != "all" for line in lines]
+    groups = {name: lines for name, lines in project["optional-dependencies"].items() if name not in ("all", *BY_PIP)}
+    extras = [line for lines in groups.values() for line in lines]
     wanted = [f"python{project['requires-python']}", *sorted(project["dependencies"] + extras), "pip"]
     # Conda knows neither extras nor markers: none may slip in unnoticed.
     for line in wanted:
@@ -20,7 +22,7 @@ def environment() -> str:
     lines = ["# Written by `make environment` from pyproject.toml; do not edit.", f"name: {project['name']}"]
     lines += ["channels:", "  - conda-forge", "  - nodefaults", "dependencies:"]
     lines += [f'  - "{re.sub("^[a-z0-9-]+", lambda name: RENAMED.get(name[0], name[0]), line)}"' for line in wanted]
-    return "\n".join([*lines, "  - pip:", "      - --editable .", ""])
+    return "\n".join([*lines, "  - pip:", f"      - --editable .[{','.join(BY_PIP)}]", ""])
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def test_its_numbers_are_those_of_the_plant(run: Run) -> None:
 
 @pytest.mark.slow
 def test_predictions_for_every_hour(run: Run) -> None:
-    with (run.folder / "tables/predictions.csv").open(encoding="utf-8", newline="") as file:
+    with (run.folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 1000
     assert sum(row["kept back"] == "True" for row in rows) == 350

@@ -47,7 +47,7 @@ def test_the_report_of_the_frame(run: Run) -> None:
 
 @pytest.mark.slow
 def test_predictions_are_written(run: Run) -> None:
-    with (run.folder / "tables/predictions.csv").open(encoding="utf-8", newline="") as file:
+    with (run.folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["sensor"] for row in rows] == ["f1", "f2", "f3", "f4"]
     assert all(float(row["5%"]) < float(row["measured (Hz)"]) < float(row["95%"]) for row in rows)

@@ -84,7 +84,7 @@ def test_tables_for_the_demo_and_for_others(run: Run) -> None:
     assert rows["volume V, typical"]["unit"] == "L"
     assert rows["absorption ka, CV"]["published"] == "71.5"
     assert all(abs(float(row["difference"])) < 2 for row in rows.values())
-    with (run.folder / "tables/predictions.csv").open(encoding="utf-8", newline="") as file:
+    with (run.folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
         samples = list(csv.DictReader(file))
     assert len(samples) == 132
     assert all(float(row["5%"]) < float(row["50%"]) < float(row["95%"]) for row in samples)

@@ -41,7 +41,7 @@ def test_the_report_and_its_numbers(run: Run) -> None:
 
 @pytest.mark.slow
 def test_predictions_are_written_for_every_year(run: Run) -> None:
-    with (run.folder / "tables/predictions.csv").open(encoding="utf-8", newline="") as file:
+    with (run.folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 42
     assert sum(row["used"] == "False" for row in rows) == 10

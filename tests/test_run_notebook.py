@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from workbench.base import share
@@ -306,3 +308,33 @@ def test_data_and_notebooks_are_found_in_checkout_and_wheel(tmp_path: Path, monk
             share.data_file("teophylline.csv")
         with pytest.raises(WorkbenchError, match="did you mean 'patient'"):
             share.notebook("patiant")
+
+
+PREDICTED = pd.DataFrame({"sensor": ["a", "b"], "95%": [3.0, 4.0], "5%": [1.0, 2.0 / 3], "2.5%": [0.5, 0.5]})
+
+
+def test_predictions_are_in_the_run_folder_with_all_digits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    kept = record.Record(tmp_path)
+    monkeypatch.setattr(record, "record", lambda: kept)
+    record.predictions(PREDICTED)
+    assert capsys.readouterr().out == "2 predictions, with the quantiles 2.5%, 5%, 95%, are in `predictions.csv`.\n"
+    assert (tmp_path / "predictions.csv").read_text("utf-8").splitlines()[2] == "b,4.0,0.6666666666666666,0.5"
+    with pytest.raises(WorkbenchError, match="predictions twice"):
+        record.predictions(PREDICTED)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (PREDICTED[["sensor", "5%"]], r"quantiles \['5%'\]"),
+        (PREDICTED[:0], "expected a DataFrame with rows"),
+        (PREDICTED.assign(**{"5%": [3.5, 0.6]}), "in row 0; expected quantiles that rise"),
+        (PREDICTED.assign(**{"95%": [3.5, np.nan]}), r"in row 1; .* no gaps \(1 rows"),
+        (3, "got int"),
+    ],
+)
+def test_predictions_that_cannot_be_scored_are_refused(frame: Any, words: str) -> None:
+    with pytest.raises(WorkbenchError, match=words):
+        record.predictions(frame)

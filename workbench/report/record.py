@@ -19,6 +19,7 @@ from workbench.report.render import DOUBT, Grid
 RUN = "WORKBENCH_RUN"
 RECORD = "record.json"
 NUMBERS = "numbers.json"
+PREDICTIONS = "predictions.csv"
 
 
 class Record:
@@ -136,6 +137,43 @@ def table(frame: Any, name: str, caption: str, *, digits: int = 3) -> None:
     show(_caption(f"Table {place}", caption), {"kind": "caption"})
     bundle = {"text/html": grid.html(), "text/plain": grid.plain()}
     show(bundle, {"kind": "table", "name": name, "number": place, "caption": caption})
+
+
+def predictions(frame: Any) -> None:
+    """Write what the twin predicts into the run folder, as `predictions.csv` with all digits, and say so.
+
+    Parameters
+    ----------
+    frame
+        A pandas DataFrame with a row for each sensor, subject and time asked for, measured or not. Columns named "5%",
+        "50%" and alike hold quantiles.
+
+    Raises
+    ------
+    WorkbenchError
+        If it has fewer than two columns of quantiles or no row, a quantile is missing, or quantiles fall along a row.
+    """
+    names = [name for name in getattr(frame, "columns", ()) if re.fullmatch(r"\d+(\.\d+)?%", str(name))]
+    names.sort(key=lambda name: float(name[:-1]))
+    if len(names) < 2 or not len(frame):
+        raise WorkbenchError(
+            f"predictions: got {type(frame).__name__} with quantiles {names}; expected a DataFrame with rows and "
+            'columns such as "5%", "50%", "95%"'
+        )
+    steps = frame[names].diff(axis=1).iloc[:, 1:].to_numpy(float)
+    wrong = [row for row in range(len(frame)) if not (steps[row] >= 0).all()]
+    if wrong:
+        raise WorkbenchError(
+            f"predictions: got {frame[names].iloc[wrong[0]].to_dict()} in row {wrong[0]}; expected quantiles that rise "
+            f"and no gaps ({len(wrong)} rows are wrong)"
+        )
+    kept = record()
+    if kept.folder:
+        if (kept.folder / PREDICTIONS).exists():
+            raise WorkbenchError("got predictions twice; expected all of them in one table")
+        frame.to_csv(kept.folder / PREDICTIONS, index=False, encoding="utf-8")
+    words = f"{len(frame)} predictions, with the quantiles {', '.join(names)}, are in `{PREDICTIONS}`."
+    show({"text/markdown": words, "text/plain": words})
 
 
 def used(path: str | Path) -> Path:

@@ -17,7 +17,8 @@ import pandas as pd
 import workbench as wb
 from benchmarks.peers.workbench_lynx import LynxHare as Cycle
 from benchmarks.peers.workbench_lynx import pelts
-from workbench.domains.pharmacokinetics import PUBLISHED, OneCompartmentOral, theophylline
+from workbench.domains.patients.drug_studies import PUBLISHED, theophylline
+from workbench.domains.patients.pharmacokinetics import OneCompartmentOral
 
 
 class LynxHare(Cycle):

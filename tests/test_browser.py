@@ -17,7 +17,7 @@ import workbench as wb
 from workbench.base.clock import Clock
 from workbench.base.errors import DeclarationError
 from workbench.declare.program import SCALAR, Operation, Program
-from workbench.domains.pharmacokinetics import OneCompartmentOral
+from workbench.domains.patients.pharmacokinetics import OneCompartmentOral
 from workbench.simulate.browser.javascript import _body, engine, plan, script
 from workbench.simulate.members import gather
 from workbench.simulate.scenario import build_schedule

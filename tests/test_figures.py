@@ -19,7 +19,8 @@ import workbench as wb
 from workbench.base.errors import DataError, ParameterError
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.problem import pose
-from workbench.domains.pharmacokinetics import OneCompartmentOral, theophylline
+from workbench.domains.patients.drug_studies import theophylline
+from workbench.domains.patients.pharmacokinetics import OneCompartmentOral
 from workbench.report import figures, predictive, style, tables
 
 POOL = dict.fromkeys(["ka", "CL", "V"], "partial")

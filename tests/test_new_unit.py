@@ -7,7 +7,8 @@ from calibrations import DRIFT, Level, levels
 
 import workbench as wb
 from workbench.base.errors import DataError, ParameterError, SamplingError
-from workbench.domains.pharmacokinetics import OneCompartmentOral, theophylline
+from workbench.domains.patients.drug_studies import theophylline
+from workbench.domains.patients.pharmacokinetics import OneCompartmentOral
 
 
 def readings(*values: float) -> pd.DataFrame:

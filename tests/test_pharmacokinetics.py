@@ -14,13 +14,22 @@ import scipy.optimize
 import workbench as wb
 from workbench.base.errors import DataError, UnitError
 from workbench.base.share import data_file
-from workbench.domains.pharmacokinetics import (
+from workbench.domains.patients.drug_studies import (
     PUBLISHED,
     PUBLISHED_SIGMA,
+    STUDIES,
+    indomethacin,
+    phenobarbital,
+    theophylline,
+)
+from workbench.domains.patients.pharmacokinetics import (
+    OneCompartmentNewborn,
     OneCompartmentOral,
+    OneCompartmentOralByWeight,
+    TwoCompartmentIntravenous,
     bateman,
     peak_time,
-    theophylline,
+    two_compartments,
 )
 
 PERSON = {"ka": 1.5, "CL": 2.8, "V": 32.0}
@@ -94,11 +103,120 @@ def test_the_typed_data_are_the_shared_ones(shared_data: Path) -> None:
         "theophylline.csv": "patients/theoph/theoph.csv",
         "lynx_hare.csv": "ecology/lynx_hare/hudson_lynx_hare.csv",
     }.items():
-        lines = [line for line in data_file(name).read_text("utf-8").splitlines() if not line.startswith("#")]
-        ours = [list(map(float, row)) for row in list(csv.reader(lines))[1:]]
-        theirs = [list(map(float, row)) for row in list(csv.reader((shared_data / other).read_text().splitlines()))[1:]]
-        assert ours == theirs
+        ours = [list(map(float, row)) for row in rows_of(data_file(name))]
+        assert ours == [list(map(float, row)) for row in rows_of(shared_data / other)]
         assert len(ours) in (132, 21)
+    theirs = rows_of(shared_data / "patients/indometh/indometh.csv")
+    assert [[row[0], *row[2:]] for row in rows_of(data_file("indomethacin.csv"))] == theirs
+    theirs = rows_of(shared_data / "patients/phenobarb/phenobarb.csv")
+    assert rows_of(data_file("phenobarbital.csv")) == [row[:3] + row[4:] for row in theirs], (
+        "all but the column of Apgar < 5"
+    )
+
+
+def rows_of(path: Path) -> list[list[str]]:
+    lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("#")]
+    return list(csv.reader(lines))[1:]
+
+
+def test_facts_of_the_injected() -> None:
+    samples, inputs = indomethacin()
+    assert samples["unit"].value_counts().to_dict() == dict.fromkeys(range(1, 7), 11)
+    assert inputs["dose"] == {subject: {0.0: 25.0} for subject in range(1, 7)}
+    # R's help of SSbiexp prints this fit to the first subject.
+    one = samples[samples["unit"] == 1]
+    fitted, _ = scipy.optimize.curve_fit(
+        lambda t, A, a, B, b: A * np.exp(-np.exp(a) * t) + B * np.exp(-np.exp(b) * t),
+        one["time"].to_numpy(),
+        one["conc"].to_numpy(),
+        [3.0, 1.0, 0.6, -1.3],
+    )
+    np.testing.assert_allclose(fitted, [2.0293, 0.5794, 0.1916, -1.7878], atol=2e-4)
+
+
+def test_facts_of_the_newborns() -> None:
+    samples, inputs = phenobarbital()
+    assert len(samples) == 155
+    assert list(samples.columns) == ["unit", "time", "conc", "weight", "apgar"]
+    doses = inputs["dose"]
+    assert len(doses) == len(inputs["weight"]) == 59, "59 infants: Grasela & Donn (1985)"
+    assert inputs["weight"].mean() == pytest.approx(1.52, abs=0.01), "mean birth weight 1520 g, from the same"
+    assert inputs["weight"].max() == pytest.approx(3.62, abs=0.03), "600 to 3620 g"
+    assert sum(map(len, doses.values())) == 589
+    assert inputs["asphyxia"].sum() == 10
+    # A load of 25 mg in 1.4 kg gives 17.3 mg/L after 2 h: 1 L/kg, as published; 25 mg/kg would be 1.4.
+    assert doses[1][0.0] / samples["conc"][0] / inputs["weight"][1] == pytest.approx(1.03, abs=0.01)
+
+
+def test_two_compartments_are_the_biexponential() -> None:
+    times = np.linspace(0, 8, 33)
+    person = two_compartments(2.77, 2.41, 0.61, 0.278, dose=25.0)
+    made = wb.simulate(TwoCompartmentIntravenous, times, parameters=person, inputs={"dose": {0.0: 25.0}})
+    expected = 2.77 * np.exp(-2.41 * times) + 0.61 * np.exp(-0.278 * times)
+    np.testing.assert_allclose(made["conc"], expected, rtol=1e-5)
+    assert person["CL"] == pytest.approx(25 / (2.77 / 2.41 + 0.61 / 0.278)), "dose over area under the curve"
+
+
+def test_weight_scales_clearance_and_volume() -> None:
+    times = np.linspace(0, 24, 25)
+    inputs = {"dose": {0.0: 320.0}, "weight": 105.0}
+    made = wb.simulate(OneCompartmentOralByWeight, times, parameters=PERSON, inputs=inputs)
+    heavy = PERSON | {"CL": PERSON["CL"] * 1.5**0.75, "V": PERSON["V"] * 1.5}
+    np.testing.assert_allclose(made["conc"], bateman(times, 320.0, **heavy), rtol=1e-5, atol=1e-6)
+
+
+def test_a_newborn_after_asphyxia_has_the_larger_volume() -> None:
+    inputs = {"dose": {0.0: 20.0, 12.0: 4.0}, "weight": 2.0, "asphyxia": 1.0}
+    infant = {"CL": 0.005, "V": 1.0, "asphyxia_effect": 1.25}
+    made = wb.simulate(OneCompartmentNewborn, [0.0, 12.0, 100.0], parameters=infant, inputs=inputs)["conc"]
+    rate = 0.005 / 1.25
+    expected = [
+        20 / 2.5,
+        (20 * np.exp(-12 * rate) + 4) / 2.5,
+        (20 * np.exp(-100 * rate) + 4 * np.exp(-88 * rate)) / 2.5,
+    ]
+    np.testing.assert_allclose(made, expected, rtol=1e-6)
+
+
+INFANT = """subject,weight [g],apgar,time [d],dose [mg],conc [mg/L]
+a,1500,4,0,30,
+a,1500,4,0.5,5,19
+a,1500,4,0.5,2,
+"""
+
+
+def test_own_infants(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text(INFANT)
+    samples, inputs = phenobarbital(tmp_path / "own.csv")
+    assert samples[["unit", "time", "conc", "weight"]].values.tolist() == [["a", 12.0, 19.0, 1.5]]
+    assert inputs["dose"] == {"a": {0.0: 30.0, 12.0: 7.0}}
+    assert inputs["asphyxia"]["a"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("0.5,2,", "0.5,,", ["'a'", "neither dose nor conc at 12 h"]),
+        ("a,1500,4,0.5,5,19", "b,1500,4,0.5,,19", ["'b'", "no dose"]),
+        ("1500,4,0.5,2", "1600,4,0.5,2", ["'a'", "weight 1.5, 1.6 kg"]),
+        ("apgar,", "apgars,", ["column 'apgar'", "by 'apgars'"]),
+    ],
+)
+def test_infants_that_cannot_be_used(tmp_path: Path, old: str, new: str, words: list[str]) -> None:
+    assert old in INFANT
+    (tmp_path / "own.csv").write_text(INFANT.replace(old, new))
+    with pytest.raises(DataError) as caught:
+        phenobarbital(tmp_path / "own.csv")
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_every_study_is_of_its_model() -> None:
+    for study in STUDIES.values():
+        samples, inputs = study.load(None)
+        assert set(inputs) == set(study.model().inputs)
+        assert set(study.own) <= set(study.model().parameters)
+        assert study.low < study.high < study.limit
+        assert not samples["conc"].isna().any()
 
 
 OWN = """subject,weight [g],dose [ug/kg],time [min],conc [ug/L]
@@ -135,7 +253,7 @@ def test_data_that_cannot_be_used(tmp_path: Path, old: str, new: str, error: typ
 
 
 def test_the_domain_is_a_declaration_and_loads_no_engine() -> None:
-    code = "import sys, workbench.domains.pharmacokinetics; print(*{n.partition('.')[0] for n in sys.modules})"
+    code = "import sys, workbench.domains.patients.drug_studies; print(*{n.partition('.')[0] for n in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert set(loaded) & {"pytensor", "pymc", "numba", "pandas", "matplotlib"} == set()
 

@@ -1,0 +1,1 @@
+"""Patients: what drugs do in the body, and what the body does."""

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from workbench.base.errors import DataError, unknown
 from workbench.base.schema import DRAW, DRAW_DIMS, TIME, UNIT
@@ -27,6 +28,7 @@ MARKS: Mapping[str, Any] = {
     "markeredgewidth": 0.7,
 }
 _PANELS = 12  # of elements of a vector
+_UNITS = 16  # of units: more are not looked at
 _KEPT = 1000  # draws of a band: more cost time and show nothing
 _WIDE = 200  # states and outputs of all units, above which fewer draws are kept
 
@@ -82,7 +84,10 @@ def measured(observed: xr.DataArray) -> Figure:
         ax.set_yscale("log" if place else "linear")
         ax.set(xlabel=label(observed[TIME]), ylabel=label(observed))
         letter(ax, place)
+    low, high = axes[0, 1].get_ylim()
+    axes[0, 1].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
     axes[0, 1].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes[0, 1].yaxis.set_minor_formatter(NullFormatter())
     return fig
 
 
@@ -104,7 +109,7 @@ def individual_fits(
         A calibration with its model.
     output
         Which output; by default the first that was measured. Of a vector, elements spread over all that were measured
-        have a panel each, about a dozen in all.
+        have a panel each, about a dozen in all; of many units, 16 that are spread over all.
     band
         Probability of the band, tails equal.
     columns
@@ -153,7 +158,8 @@ def _panels_of(
     seen, dims = problem.observations, problem.model.outputs[output].dims
     units = [None] if problem.units is None else list(problem.units)
     read = np.argwhere(~np.isnan(seen.values[output]).all(axis=0)) if dims else np.zeros((1, 0), dtype=int)
-    for k, unit in enumerate(units):
+    for k in spread(len(units), _UNITS).tolist():
+        unit = units[k]
         for element in read[spread(len(read), max(1, _PANELS // len(units)))]:
             place = dict(zip(dims, element.tolist(), strict=True))
             words = [] if unit is None else [names.get(unit, f"{unit}")]

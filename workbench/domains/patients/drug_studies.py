@@ -148,12 +148,14 @@ def phenobarbital(path: str | Path | None = None) -> "tuple[pd.DataFrame, dict[s
     ----------
     path
         A CSV file with the columns `subject, weight [kg], apgar, time [h], dose [mg], conc [mg/L]`: rows with a dose,
-        with a concentration, or with both, then measured after it; None for the study itself.
+        with a concentration, with both, then measured after it, or with neither: a time that is asked for. None for the
+        study itself.
 
     Returns
     -------
     samples : pandas.DataFrame
-        (155,) rows with columns `unit`, `time` (h, since the first dose), `conc` (mg/L), `weight` (kg) and `apgar`.
+        (155,) rows with columns `unit`, `time` (h, since the first dose), `conc` (mg/L; NaN: asked for), `weight` (kg)
+        and `apgar`.
     inputs : dict
         `dose`, amounts (mg) at times (h) by subject; `weight` (kg) and `asphyxia` (1 where the Apgar score at 5 min is
         below 5) by subject.
@@ -161,7 +163,7 @@ def phenobarbital(path: str | Path | None = None) -> "tuple[pd.DataFrame, dict[s
     Raises
     ------
     DataError, UnitError
-        As `theophylline`; also if a subject has no dose, or a row neither dose nor concentration.
+        As `theophylline`; also if a subject has no dose.
 
     Sources
     -------
@@ -171,11 +173,6 @@ def phenobarbital(path: str | Path | None = None) -> "tuple[pd.DataFrame, dict[s
     units = {"subject": None, "weight": "kg", "apgar": "1", "time": "h", "dose": "mg", "conc": "mg/L"}
     rows = _read("phenobarbital.csv", path, units)
     _one_each(rows, {"weight": "kg", "apgar": "points"})
-    empty = rows[rows["dose"].isna() & rows["conc"].isna()]
-    if len(empty):
-        raise DataError(
-            f"subject {empty['unit'].iloc[0]!r}: got neither dose nor conc at {empty['time'].iloc[0]:g} h; expected one"
-        )
     doses: dict[Any, dict[float, float]] = {subject: {} for subject in dict.fromkeys(rows["unit"])}
     given = rows[rows["dose"].notna()]
     for subject, time, amount in zip(given["unit"], given["time"].tolist(), given["dose"].tolist(), strict=True):
@@ -185,7 +182,8 @@ def phenobarbital(path: str | Path | None = None) -> "tuple[pd.DataFrame, dict[s
             raise DataError(f"subject {subject!r}: got no dose; expected the doses that its concentrations come from")
     first = rows.groupby("unit", sort=False).first()
     asphyxia = (first["apgar"] < 5).astype(float)
-    samples = rows.loc[rows["conc"].notna(), ["unit", "time", "conc", "weight", "apgar"]].reset_index(drop=True)
+    asked = rows["conc"].notna() | rows["dose"].isna()
+    samples = rows.loc[asked, ["unit", "time", "conc", "weight", "apgar"]].reset_index(drop=True)
     return samples, {"dose": doses, "weight": first["weight"], "asphyxia": asphyxia}
 
 

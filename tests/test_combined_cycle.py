@@ -105,3 +105,11 @@ def test_embedded_hours() -> None:
     some, weather = cc.pick(data, inputs, np.array([5, 3]))
     assert list(some["power"].values) == [float(data["power"][5]), float(data["power"][3])]
     assert list(weather["vacuum"]["time"].values) == [0, 1]
+
+
+def test_hours_that_are_asked_for_have_no_power(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text(data_file("combined_cycle.csv").read_text("utf-8").replace(",480.48", ",", 1), "utf-8")
+    data, inputs = cc.hours(file)
+    assert np.flatnonzero(np.isnan(data["power"].values)).tolist() == [0]
+    assert float(inputs["T_ambient"][0]) == 8.34

@@ -193,7 +193,7 @@ def hours(path: str | Path | None = None) -> "tuple[xr.Dataset, dict[str, xr.Dat
     ----------
     path
         A CSV file with the columns `AT_C, V_cmHg, AP_mbar, RH_pct, PE_MW` (a unit in brackets after a name is
-        converted); None for 1000 hours that come with the package.
+        converted); None for 1000 hours that come with the package. Power may be left empty: such an hour is asked for.
 
     Raises
     ------
@@ -214,27 +214,28 @@ def hours(path: str | Path | None = None) -> "tuple[xr.Dataset, dict[str, xr.Dat
             raise DataError(f"{file.name}: got columns {listed(found)}; expected a column {column!r}{hint}")
         where = f"{file.name}, {column!r}"
         values = in_unit(read_numbers(found[column].values, where), found[column].units, unit, where)
-        _check(values, limits, where, unit)
+        _check(values, limits, where, unit, gaps=name == "power")
         if name == "humidity":
             values, unit = values / 100, "1"
         made[name] = xr.DataArray(values, {"time": np.arange(float(values.size))}, "time", attrs={"units": unit})
     return xr.Dataset({"power": made.pop("power")}), made
 
 
-def _check(values: Array, limits: tuple[float, float], where: str, unit: str) -> None:
-    """Refuse readings that no plant has; DataError."""
-    if values.size < 20:
-        raise DataError(f"{where}: got {values.size} rows; expected at least 20 hours")
-    wrong = np.flatnonzero(~((values >= limits[0]) & (values <= limits[1])))
+def _check(values: Array, limits: tuple[float, float], where: str, unit: str, *, gaps: bool) -> None:
+    """Refuse readings that no plant has, and too few; DataError."""
+    known = np.isfinite(values)
+    if known.sum() < 20:
+        raise DataError(f"{where}: got {known.sum()} values; expected at least 20 hours")
+    wrong = np.flatnonzero(~((values >= limits[0]) & (values <= limits[1])) & ~(np.isnan(values) & gaps))
     if wrong.size:
         raise DataError(
             f"{where}: got {values[wrong[0]]:g} {unit} in row {wrong[0]}; expected {limits[0]:g} to {limits[1]:g}: "
             f"take out rows with gaps and codes of dead sensors (there are {wrong.size})"
         )
-    if np.ptp(values) == 0:
+    if np.ptp(values[known]) == 0:
         raise DataError(
-            f"{where}: got {values[0]:g} {unit} in all rows; expected one that varies: the sensor is stuck, or the "
-            "column is filled"
+            f"{where}: got {values[known][0]:g} {unit} in all rows; expected one that varies: the sensor is stuck, or "
+            "the column is filled"
         )
 
 

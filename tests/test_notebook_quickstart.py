@@ -29,7 +29,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_the_report_and_its_numbers(run: Run) -> None:
     html = run.report.read_text("utf-8")
     assert outside(html) == []
-    assert html.count('<figure class="figure"') == 3
+    assert html.count('<figure class="figure"') == 4
+    assert 'sandbox="allow-scripts"' in html
     value = {name: entry["value"] for name, entry in json.loads(run.numbers.read_text("utf-8")).items()}
     assert (value["count"], value["first"], value["last"], value["readings"]) == (21, 1900, 1920, 10)
     assert value["period_low"] < value["period"] < value["period_high"]

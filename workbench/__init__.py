@@ -58,6 +58,7 @@ _HOMES = {
     "workbench.report.notebook": ("run_notebook",),
     "workbench.report.sweep": ("sweep",),
     "workbench.report.parameters": ("check_parameters",),
+    "workbench.widgets.explore": ("explore",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = {"errors", "units", "kernel", "math", "noise", "prior", "report"}

@@ -4,6 +4,7 @@ In a run by `wb.run_notebook` they go into the run folder; in a live notebook th
 """
 
 import base64
+import html
 import os
 import re
 import sys
@@ -76,6 +77,23 @@ def figure(fig: Any, name: str, caption: str) -> None:
     caption
         Markdown; `$...$` is maths.
     """
+    _show_figure(fig, name, caption, {})
+
+
+def framed(fig: Any, page: str, name: str, caption: str, *, height: int) -> None:
+    """Show a page of HTML in a frame of a height (px) as a numbered figure; `fig` is what is printed in its place.
+
+    The page runs its own scripts, with no access to the notebook, the report or the network's cookies. In a run it is
+    saved beside the figure, as `figures/<name>.html`.
+    """
+    box = f'sandbox="allow-scripts" style="width:100%;height:{height}px;border:0" title="{html.escape(caption)}"'
+    _show_figure(fig, name, caption, {"text/html": f'<iframe srcdoc="{html.escape(page)}" {box}></iframe>'})
+    if path := record().file("figures", f"{name}.html"):
+        path.write_text(page, encoding="utf-8")
+
+
+def _show_figure(fig: Any, name: str, caption: str, instead: dict[str, str]) -> None:
+    """Save a figure and show it; `instead` is what those who can prefer to its image."""
     import matplotlib as mpl
 
     fig = fig if hasattr(fig, "savefig") else getattr(fig, "figure", None)
@@ -98,7 +116,7 @@ def figure(fig: Any, name: str, caption: str) -> None:
     # The PNG is what readers of an untrusted notebook see; the report takes the SVG.
     images = {"image/svg+xml": bytes_of["svg"].decode(), "image/png": base64.b64encode(bytes_of["png"]).decode()}
     show(
-        {**images, "text/plain": f"[figure {place}]"},
+        {**images, **instead, "text/plain": f"[figure {place}]"},
         {"kind": "figure", "name": name, "number": place, "caption": caption},
     )
     show(_caption(f"Figure {place}", caption), {"kind": "caption"})

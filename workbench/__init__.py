@@ -51,6 +51,7 @@ _HOMES = {
     "workbench.calibrate.trust.prior_fit": ("check_prior",),
     "workbench.calibrate.identify.foresight": ("identify",),
     "workbench.forecast.propagate": ("forecast",),
+    "workbench.forecast.hindcast": ("hindcast",),
     "workbench.forecast.life": ("prognosis", "remaining_life"),
     "workbench.forecast.score": ("persistence", "score"),
     "workbench.twin": ("Twin",),

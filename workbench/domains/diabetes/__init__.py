@@ -1,0 +1,1 @@
+"""Diabetes: glucose under insulin and meals, by physiology and by what sensors record."""

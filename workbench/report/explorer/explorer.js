@@ -6,6 +6,9 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
   for (const c of scene.controls) settings[c.name] = c.start;
   root.innerHTML = "";
   root.classList.add("wb-explorer");
+  // JupyterLab would take the arrow keys away from sliders: as shortcuts, and where they bubble up to the notebook.
+  root.dataset.lmSuppressShortcuts = "true";
+  root.addEventListener("keydown", (event) => { if (/^(Arrow|Page|Home|End| |Enter)/.test(event.key)) event.stopPropagation(); });
   const make = (tag, parent, set = {}) => parent.appendChild(Object.assign(document.createElement(tag), set));
   make("style", root, {textContent: STYLE});
   const plots = make("div", root, {className: "wb-plots"}), form = make("form", root, {className: "wb-form"});
@@ -46,14 +49,14 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
   const words = make("p", root, {className: "wb-words"});
   words.setAttribute("aria-live", "polite");
   const base = scene.base;  // [quantile][time][curve]
-  let now = base, pending = false, cost = 0, settle = 0, last = {solved: 0, ms: 0};
+  let now = base, pending = false, cost = 0.1, settle = 0, last = {solved: 0, ms: 0};
 
-  function compute(count) {
+  function compute(count, tolerance = scene.tolerance) {
     const began = performance.now(), {model, method, solve} = engine, step = Math.max(1, Math.floor(scene.theta.length / count));
     const plan = acting(scene, settings), values = [];
     let failed = 0;
     for (let d = 0; d < scene.theta.length; d += step) {
-      const made = solve(model, method, parameters(scene, settings, scene.theta[d]), plan, scene.times, scene.tolerance);
+      const made = solve(model, method, parameters(scene, settings, scene.theta[d]), plan, scene.times, tolerance);
       if (made.status === 0 && made.outputs.every(Number.isFinite)) values.push(made.outputs); else failed++;
     }
     const found = masses.map(() => scene.times.map(() => new Array(C).fill(null))), column = new Float64Array(values.length);
@@ -67,7 +70,8 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
     return found;
   }
 
-  // A frame has about 15 ms: while a slider moves as many draws are solved as fit, and all of them when it rests.
+  // While a slider moves as many draws are solved as fit into half a frame, roughly; all of them, and finely, when it rests.
+  const rough = {rtol: 1e-4, atol: 100 * scene.tolerance.atol};
   function wanted() {
     clearTimeout(settle);
     if (!engine) { if (ask) ask({...settings}); return; }
@@ -75,10 +79,9 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
       pending = true;
       requestAnimationFrame(() => {
         pending = false;
-        const fit = cost ? Math.max(20, Math.floor(15 / cost)) : scene.theta.length;
-        now = compute(Math.min(fit, scene.theta.length));
+        now = compute(Math.min(Math.max(20, Math.floor(8 / cost)), scene.theta.length), rough);
         draw();
-        if (fit < scene.theta.length) settle = setTimeout(() => { now = compute(scene.theta.length); draw(); }, 150);
+        settle = setTimeout(() => { now = compute(scene.theta.length); draw(); }, 150);
       });
     }
   }
@@ -90,7 +93,7 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
     scene.curves.forEach((curve, k) => {
       const top = (of) => of[1].reduce((best, at, t) => (at[k] !== null && (best < 0 || at[k] > of[1][best][k]) ? t : best), -1);
       const t = top(now);
-      if (t >= 0) lines.push(`${curve.label}: highest median ${short(now[1][t][k])} (90 % ${short(now[0][t][k])} to ${short(now[2][t][k])}) at ${scene.time} ${short(scene.times[t], 4)}` + (moved && top(base) >= 0 ? `, before ${short(base[1][top(base)][k])}` : ""));
+      if (t >= 0) lines.push(`${curve.label}: highest median ${short(now[1][t][k])} (90 % ${short(now[0][t][k])} to ${short(now[2][t][k])}) at ${short(scene.times[t], 4)} ${scene.unit}` + (moved && top(base) >= 0 ? `, before ${short(base[1][top(base)][k])}` : ""));
     });
     if (scene.refusal) lines.push(ask ? `Computed outside the browser: ${scene.refusal}.` : `Sliders do nothing here: ${scene.refusal}, which a browser cannot run.`);
     if (last.failed) lines.push(`${last.failed} draws could not be solved and are left out.`);

@@ -102,6 +102,7 @@ class Scene:
             "plan": plan(self.schedule),
             "times": self.times.tolist(),
             "time": f"time ({unit_text(self.model.time_unit)})",
+            "unit": unit_text(self.model.time_unit),
             "tolerance": {"rtol": max(self.model.rtol, 1e-6), "atol": max(self.model.atol, 1e-9)},
             "curves": [
                 {"name": c.name, "label": c.label, "column": c.column, "observed": c.observed.tolist()}

@@ -12,7 +12,7 @@ import numpy as np
 
 from workbench.base import units
 from workbench.declare.dispatch import alike, call, cells, is_tensor, symbol_of, wrap
-from workbench.declare.probe import Symbol
+from workbench.declare.probe import Symbol, UsesPyTensor
 
 
 def sum(values: Any, axis: int | None = None) -> Any:
@@ -91,6 +91,20 @@ def roll(x: Any, shift: int, axis: int = -1) -> Any:
         return np.roll(x, shift, axis)
     cut = -shift % x.type.shape[axis]
     return concatenate([x[_along(axis, slice(cut, None))], x[_along(axis, slice(None, cut))]], axis)
+
+
+def solve(matrix: Any, right: Any) -> Any:
+    """Return x with A x = b, for a matrix A (n, n) that is not singular and b (n,) or (n, k); units are not checked.
+
+    Its derivatives are exact: x' = A^-1 (b' - A' x).
+    """
+    if symbol_of((matrix, right)) is not None:
+        raise UsesPyTensor
+    if not (is_tensor(matrix) or is_tensor(right)):
+        return np.linalg.solve(matrix, right)
+    import pytensor.tensor as pt
+
+    return pt.linalg.solve(pt.as_tensor_variable(matrix), pt.as_tensor_variable(right), b_ndim=right.ndim)
 
 
 def _along(axis: int, part: slice) -> tuple[Any, ...]:

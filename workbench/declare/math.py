@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from workbench.base import units
-from workbench.declare.arrays import concatenate, diff, dot, mean, roll, stack, sum  # noqa: F401 - shown here
+from workbench.declare.arrays import concatenate, diff, dot, mean, roll, solve, stack, sum  # noqa: F401 - shown here
 from workbench.declare.dispatch import alike as _alike
 from workbench.declare.dispatch import call as _call
 from workbench.declare.dispatch import symbol_of as _symbol

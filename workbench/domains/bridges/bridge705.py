@@ -57,7 +57,7 @@ CRANE = Vehicle(
     offsets=(-1.25, 1.25),
     contact=1.0,
 )
-"""A five-axle mobile crane of 60 t, axles of 12 t as Dutch permits for cranes allow at most (RDW)."""
+"""A five-axle mobile crane, 12 t an axle as all-terrain cranes are built for; no standard vehicle, distances assumed."""
 
 
 PRIORS = {  # of stiffness; `LoadTest` says why

@@ -57,7 +57,7 @@ CRANE = Vehicle(
     offsets=(-1.25, 1.25),
     contact=1.0,
 )
-"""A five-axle mobile crane, 12 t an axle as all-terrain cranes are built for; no standard vehicle, distances assumed."""
+"""A five-axle mobile crane, 12 t an axle as all-terrain cranes are built for; no standard vehicle, spacing assumed."""
 
 
 PRIORS = {  # of stiffness; `LoadTest` says why

@@ -2,9 +2,10 @@
 
     python -m benchmarks.glucose_replay [how many adults]
 
-Each patient is calibrated on the sensor's first four days; the fifth is replayed with boluses 1.4 and 0.6 times as large
-and a basal rate 1.3 and 0.7 times as high: the change of glucose that the model predicts, with its 90 % interval, beside
-the true one. Doses differ only on the fifth day, of which the model has seen the readings with the doses as they were.
+Each patient is calibrated on the sensor's first four days; the fifth is replayed with boluses 1.4 and 0.6 times as
+large, and with a basal rate 1.3 and 0.7 times as high: the change of glucose that the model predicts, with its 90 %
+interval, beside the true one. Doses differ only on the fifth day, of which the model has seen the readings with the
+doses as they were.
 """
 
 import sys
@@ -51,7 +52,10 @@ def replayed(model, data, inputs, posterior, instead, draws=DRAWS):
 def altered(inputs, bolus, basal, since):
     """Return inputs whose boluses and basal rate are multiplied from a time on."""
     late = inputs["bolus"]["time"] >= since
-    return {n: inputs[n].copy(data=xr.where(late, f * inputs[n], inputs[n])) for n, f in (("bolus", bolus), ("basal", basal))}
+    return {
+        n: inputs[n].copy(data=xr.where(late, f * inputs[n], inputs[n]))
+        for n, f in (("bolus", bolus), ("basal", basal))
+    }
 
 
 def compare(name: str, seed: int) -> pd.DataFrame:
@@ -72,7 +76,9 @@ def compare(name: str, seed: int) -> pd.DataFrame:
         low, middle, high = np.quantile(change, [0.05, 0.5, 0.95], axis=0)
         inside = ((low - 1 <= true) & (true <= high + 1)).mean()
         held = np.abs(made["as it was"].values[:, late].mean(axis=0) - table["glucose"].to_numpy()[late]).mean()
-        rows.append([name, other, true.mean(), middle.mean(), np.abs(middle - true).mean(), np.abs(true).mean(), inside, held])
+        rows.append(
+            [name, other, true.mean(), middle.mean(), np.abs(middle - true).mean(), np.abs(true).mean(), inside, held]
+        )
     columns = ["patient", "doses", "true change", "predicted", "error", "size", "inside 90 %", "error as it was"]
     return pd.DataFrame(rows, columns=columns)
 

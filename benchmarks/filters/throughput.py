@@ -29,8 +29,8 @@ def seconds_of(model: Any, data: Any, chosen: Any, repeats: int = 3) -> tuple[fl
     return least, made
 
 
-def beside(python: str, count: int = 2000) -> None:
-    """Print microseconds a cycle of the pendulum, ours and the peers'."""
+def beside(python: str, count: int = 20_000) -> None:
+    """Print microseconds a cycle of the pendulum, ours and the peers'; what a run takes once is in them."""
     import xarray as xr
 
     import workbench as wb

@@ -8,25 +8,20 @@ import xarray as xr
 
 from workbench.base.errors import ParameterError
 from workbench.calibrate.fleet.newcomer import joined
+from workbench.calibrate.fleet.newcomers import all_joined
 from workbench.calibrate.fleet.pooling import scale_of
 
 if TYPE_CHECKING:
     from workbench.calibrate.calibration import Calibration
+    from workbench.calibrate.problem import Problem
 
 
 def new_unit(calibration: "Calibration", seed: int | None, data: Any = None, inputs: Any = None) -> xr.Dataset:
     """Return draws of the parameters of a new unit (see `Calibration.new_unit`)."""
-    posterior, problem = calibration.posterior, calibration.problem
-    if problem is None:
-        raise ParameterError("got a calibration opened without its model; expected Calibration.open(path, model)")
+    problem, pools = _population(calibration)
+    posterior = calibration.posterior
     rng = np.random.default_rng(seed)
     drawn = {}
-    pools: dict[str, str] = json.loads(posterior.attrs["pool"])
-    for name in [name for name, way in pools.items() if way == "none"]:
-        raise ParameterError(
-            f"got {name!r} estimated for each unit alone; expected pool={{{name!r}: 'partial'}} or 'complete', "
-            "which say something about a new unit"
-        )
     if data is not None:
         return joined(problem, posterior, data, inputs, rng)
     if inputs is not None:
@@ -46,3 +41,22 @@ def new_unit(calibration: "Calibration", seed: int | None, data: Any = None, inp
         drawn[name] = population.copy(data=scale.unlink(latent)).assign_attrs(posterior[name].attrs)
     noise = {n: posterior[n] for n in problem.model.noise_parameters if n in posterior and n not in drawn}
     return xr.Dataset({**drawn, **noise}, attrs={"model": problem.model.name})
+
+
+def new_units(calibration: "Calibration", seed: int | None, data: Any, inputs: Any = None) -> xr.Dataset:
+    """Return draws of the parameters of new units (see `Calibration.new_units`)."""
+    problem, _ = _population(calibration)
+    return all_joined(problem, calibration.posterior, data, inputs, np.random.default_rng(seed))
+
+
+def _population(calibration: "Calibration") -> "tuple[Problem, dict[str, str]]":
+    """Return what was calibrated and how it was pooled; ParameterError where it says nothing of other units."""
+    if calibration.problem is None:
+        raise ParameterError("got a calibration opened without its model; expected Calibration.open(path, model)")
+    pools: dict[str, str] = json.loads(calibration.posterior.attrs["pool"])
+    for name in [name for name, way in pools.items() if way == "none"]:
+        raise ParameterError(
+            f"got {name!r} estimated for each unit alone; expected pool={{{name!r}: 'partial'}} or 'complete', "
+            "which say something about a new unit"
+        )
+    return calibration.problem, pools

@@ -47,6 +47,12 @@ def test_draws_are_those_of_the_seed_and_keep_what_units_share() -> None:
     assert first["unit"].values.tolist() == list(READINGS)
 
 
+def test_fewer_draws_are_spread_over_all() -> None:
+    made = levels().new_units(table(), draws=5, seed=1)
+    assert made.sizes["draw"] == 5
+    assert made["draw"].values.tolist() == [0, 499, 999, 1499, 1999]
+
+
 def test_of_one_unit_it_is_what_new_unit_says() -> None:
     """Two readings tell little of the population, so both ways are alike."""
     many = levels().new_units(table(), seed=3)["x_start"].sel(unit="some")
@@ -60,5 +66,7 @@ def test_what_cannot_be_used_is_refused() -> None:
         levels().new_units(table().drop(columns="unit").head(1))
     with pytest.raises(DataError, match="'z'"):
         levels().new_units(table().rename(columns={"y": "z"}))
+    with pytest.raises(ParameterError, match="1 to 2000"):
+        levels().new_units(table(), draws=2001)
     with pytest.raises(ParameterError, match="without its model"):
         replace(levels(), problem=None).new_units(table())

@@ -162,30 +162,35 @@ class Calibration:
 
         return new_unit(self, seed, data, inputs)
 
-    def new_units(self, data: Any, *, inputs: Any = None, seed: int | None = None) -> xr.Dataset:
+    def new_units(
+        self, data: Any, *, inputs: Any = None, draws: int | None = None, seed: int | None = None
+    ) -> xr.Dataset:
         """Return draws of the parameters of many units not yet seen: what each has of its own over `unit`, too.
 
         Each draw is of one network: what units share is as estimated, and each unit's own values are drawn given that
-        and its readings; a unit without any is drawn from the population. Thousands of units take some seconds, as what they
-        say about the fleet is left out (see `workbench.calibrate.fleet.newcomers`).
+        and its readings; a unit without any is drawn from the population. Thousands of units take some seconds, as
+        what they say about the fleet is left out (see `workbench.calibrate.fleet.newcomers`).
 
         Parameters
         ----------
         data, inputs
             Readings of the units, and what acted on them, as `wb.calibrate` takes them.
+        draws
+            How many of each chain, spread over all; None: all of them.
         seed
             The same seed gives the same draws.
 
         Raises
         ------
         ParameterError
-            If a parameter was estimated for each unit on its own; if the calibration has a discrepancy or process noise.
+            If a parameter was estimated for each unit on its own; if there are not as many draws; if the calibration
+            has a discrepancy or process noise.
         DataError
             If the readings cannot be used as they are, or no draw of the fleet can explain them.
         """
         from workbench.calibrate.fleet.population import new_units
 
-        return new_units(self, seed, data, inputs)
+        return new_units(self, seed, data, inputs, draws=draws)
 
     def with_sbc(self, result: "SBC") -> "Calibration":
         """Return this calibration with what `wb.sbc` found of the same model and design, for its trust card.

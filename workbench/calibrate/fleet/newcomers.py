@@ -1,7 +1,7 @@
 """Many units that join the fleet at once, each known by a few readings: a draw of each for every draw of the fleet.
 
-Given what the fleet shares, phi, units are independent. Each draw of p(phi | fleet) is kept as it is, and each unit's own
-values are drawn from p(eta | phi, readings): draws of the population are resampled by their likelihood, and move by
+Given what the fleet shares, phi, units are independent. Each draw of p(phi | fleet) is kept as it is, and each unit's
+own values are drawn from p(eta | phi, readings): draws of the population are resampled by their likelihood, and move by
 random-walk Metropolis, whose steps are fitted to each unit (Gelman, Roberts & Gilks, Bayesian Statistics 5 (1996)
 599-607). What newcomers say about the fleet is left out, where `newcomer` lets one unit's readings choose among its
 draws: there may be thousands of them, and a draw stays one of a network.
@@ -47,7 +47,9 @@ def all_joined(fleet: Problem, posterior: xr.Dataset, data: Any, inputs: Any, rn
         if move < MOVES // 2:
             step *= np.exp(taken.mean(axis=(0, 1)) - GOAL)
     _refuse_impossible(problem, likelihood)
-    coords = {n: c for n, c in posterior.coords.items() if set(c.dims) <= {"chain", "draw"}} | {UNIT: list(problem.units)}
+    coords = {n: c for n, c in posterior.coords.items() if set(c.dims) <= {"chain", "draw"}} | {
+        UNIT: list(problem.units)
+    }
     made = {n: posterior[n] for n in draws.common}
     for name, values in _variables(draws, z).items():
         made[name] = xr.DataArray(
@@ -72,7 +74,7 @@ def _pose(fleet: Problem, draws: Fleet, data: Any, inputs: Any) -> Problem:
 
 
 def _variables(draws: Fleet, z: Array) -> dict[str, Array]:
-    """Return what units have of their own (chains, draws, units, ...) by standard normal z (chains, draws, units, E)."""
+    """Return what units have of their own (chains, draws, units, ...) of standard normal z (..., E)."""
     z = z.copy()
     for columns, root in draws.ties:
         z[..., columns] = (root[:, :, None] @ z[..., columns, None])[..., 0]

@@ -43,10 +43,18 @@ def new_unit(calibration: "Calibration", seed: int | None, data: Any = None, inp
     return xr.Dataset({**drawn, **noise}, attrs={"model": problem.model.name})
 
 
-def new_units(calibration: "Calibration", seed: int | None, data: Any, inputs: Any = None) -> xr.Dataset:
+def new_units(
+    calibration: "Calibration", seed: int | None, data: Any, inputs: Any = None, *, draws: int | None = None
+) -> xr.Dataset:
     """Return draws of the parameters of new units (see `Calibration.new_units`)."""
     problem, _ = _population(calibration)
-    return all_joined(problem, calibration.posterior, data, inputs, np.random.default_rng(seed))
+    posterior, rng = calibration.posterior, np.random.default_rng(seed)
+    most = posterior.sizes["draw"]
+    if draws is not None:
+        if not 1 <= draws <= most:
+            raise ParameterError(f"new_units: got draws={draws!r}; expected 1 to {most}, the draws of each chain")
+        posterior = posterior.isel(draw=np.linspace(0, most - 1, draws).astype(int))
+    return all_joined(problem, posterior, data, inputs, rng)
 
 
 def _population(calibration: "Calibration") -> "tuple[Problem, dict[str, str]]":

@@ -17,9 +17,10 @@ that stays, with heavy tails, by what the last reading was:
 
     B1 = B(t) + e,  e ~ Student t (nu, sigma) by the class of B0               (5)
 
-with classes new (B0 > 76), sound (74 to 76), good (70 to 74) and fair (below 70). Works are seen as a rise by more than 5 points. They are done the more often the worse a bridge is, and give back
+with classes new (B0 from 76 on), sound (74 to 76), good (70 to 74) and fair (below 70). Works are seen as a rise by
+more than 5 points. They are done the more often the worse a bridge is, and give back
 
-    P(works before the next inspection) = works exp(urgency (70 - B0) / 10)                (6)
+    P(works before the next inspection) = o / (1 + o),  o = works exp(urgency (70 - B0))   (6)
     B1 = B0 + 5 + excess,  excess ~ LogNormal(median gain (100 - B0), sigma)               (7)
 
 Sources
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 ALL_GOOD = 75.0  # index of a bridge all of whose elements are good (1)
 CLASSES = {"new": 76.0, "sound": 74.0, "good": 70.0, "fair": 0.0}  # lower ends; good from 70 on is the ministry's word
-EVERY = 2.0  # years between inspections: Ontario Regulation 104/97
+EVERY = 2.0  # years between inspections (yr): Ontario Regulation 104/97
 RISE = 5.0  # points between inspections, above which there were works
 
 
@@ -61,7 +62,7 @@ def declined(before: Any, years: Any, age: Any, p: Any) -> Any:
 
 def works_chance(before: Any, p: Any) -> Any:
     """Return the probability of works before the next inspection (6), with `works` and `urgency` in p."""
-    return p.works * math.exp(p.urgency * (p.urgent - before))
+    return 1.0 / (1.0 + math.exp(p.urgency * (before - p.urgent)) / p.works)
 
 
 class Inspected(Static):
@@ -71,19 +72,19 @@ class Inspected(Static):
     - decay: elements are excellent for 3 to 30 years.
     - ageing: losses double, or halve, in 20 years at the least.
     - sigmas: surprises of some points, an element or two of a bridge in another state.
-    - works: in 2 to 20 % of the intervals at 70 points; urgency: each 10 points worse, from as often to thrice as often.
+    - works: in 2 to 20 % of the intervals at 70 points; urgency: odds grow by up to 3 with each 10 points.
     """
 
     time_unit = "yr"
     rate = Parameter("1/yr", prior=prior.LogNormal(median=0.4, sigma=1.0), long_name="points lost a year at 40 years")
     decay = Parameter("1/yr", prior=prior.LogNormal(median=0.1, sigma=0.7), long_name="rate of excellent elements")
     ageing = Parameter("1/yr", prior=prior.Normal(0.0, 0.02), long_name="growth of the loss with age")
-    works = Parameter("1", prior=prior.LogNormal(median=0.07, sigma=0.7), long_name="probability of works at 70")
-    urgency = Parameter("1", prior=prior.Normal(0.05, 0.05), long_name="growth of that probability a point below")
+    works = Parameter("1", prior=prior.LogNormal(median=0.07, sigma=0.7), long_name="odds of works at 70")
+    urgency = Parameter("1", prior=prior.Normal(0.05, 0.05), long_name="growth of the log odds a point below")
     gain = Parameter("1", prior=prior.LogNormal(median=0.2, sigma=0.7), long_name="share of 100 - B that works undo")
     all_good = Parameter("1", value=ALL_GOOD, long_name="index where all elements are good")
     middle_age = Parameter("yr", value=40.0, long_name="age of the rate")
-    urgent = Parameter("1", value=CLASSES["good"], long_name="index of the probability of works")
+    urgent = Parameter("1", value=CLASSES["good"], long_name="index at which the odds are those")
     before = Input("1", kind="previous", long_name="index at the inspection before")
     years = Input("yr", kind="previous", long_name="years since that inspection")
     age = Input("yr", kind="previous", long_name="age at that inspection")
@@ -123,7 +124,8 @@ class Inspected(Static):
 class Inspections(Map):
     """A bridge from inspection to inspection, a step each; chance comes in as inputs.
 
-    Steps are of two years, as the law asks for; where inspections come sooner or later, `years` says it. Its parameters are those of `Inspected`; `chances` draws what comes by chance.
+    Steps are of two years, as the law asks for; where inspections come sooner or later, `years` says it. Its parameters
+    are those of `Inspected`; `chances` draws what comes by chance.
     """
 
     time_unit = "yr"
@@ -163,7 +165,9 @@ class Inspections(Map):
         return {"index": x.bci}
 
 
-def chances(parameters: "xr.Dataset", inspections: int, *, works: bool = True, seed: int = 0) -> "dict[str, xr.DataArray]":
+def chances(
+    parameters: "xr.Dataset", inspections: int, *, works: bool = True, seed: int = 0
+) -> "dict[str, xr.DataArray]":
     """Return what comes by chance, as inputs of `Inspections` over `member` and `time`.
 
     Parameters
@@ -181,7 +185,7 @@ def chances(parameters: "xr.Dataset", inspections: int, *, works: bool = True, s
     shape = parameters.sizes["member"], inspections
     each = {name: parameters[name].values[:, None] for name in parameters.data_vars}
     made = {k: each[f"{k}_sigma"] * rng.standard_t(each[f"{k}_nu"], size=shape) for k in CLASSES}
-    made["luck"] = rng.uniform(size=shape) if works else np.full(shape, np.inf)
+    made["luck"] = rng.uniform(size=shape) if works else np.full(shape, 2.0)  # no probability is as large
     made["factor"] = np.exp(each["excess_sigma"] * rng.normal(size=shape))
     return {
         name: xr.DataArray(values, {"time": EVERY * np.arange(inspections)}, ("member", "time"))

@@ -61,7 +61,7 @@ class Network:
         """Return the row of a bridge; DataError, with the nearest name, if there is none."""
         if name not in self.bridges.index:
             raise DataError(unknown("bridge", name, self.bridges.index, "network"))
-        return self.bridges.loc[name]
+        return self.bridges.iloc[int(np.flatnonzero(self.bridges.index == name)[0])]
 
     def last(self, until: float = np.inf) -> "pd.DataFrame":
         """Return by `unit` the last reading up to a year: `time`, `bci` and `age` (yr); without those built since."""
@@ -151,7 +151,9 @@ def _rows(path: Path) -> "pd.DataFrame":
     if not heads:
         raise DataError(f"{path.name}: got no line that begins with 'ID'; expected the ministry's columns below one")
     try:
-        made = pd.read_csv(io.StringIO("\n".join(lines[heads[0] :])), dtype={"ID": str, "STRUCTURE": str, "HWY NAME": str})
+        made = pd.read_csv(
+            io.StringIO("\n".join(lines[heads[0] :])), dtype={"ID": str, "STRUCTURE": str, "HWY NAME": str}
+        )
     except pd.errors.ParserError as error:
         raise DataError(f"{path.name}: got rows that are no table ({error}); expected comma-separated rows") from None
     made.columns = [" ".join(str(name).split()) for name in made.columns]
@@ -163,10 +165,8 @@ def _rows(path: Path) -> "pd.DataFrame":
 
 def _refuse(wide: "pd.DataFrame", bridges: "pd.DataFrame", where: str) -> None:
     """Raise DataError where values cannot be those of bridges."""
-    outside = wide.stack()
-    outside = outside[(outside < 0) | (outside > 100)]
-    if len(outside):
-        (bridge, year), value = outside.index[0], outside.iloc[0]
+    for row, column in np.argwhere((wide < 0).to_numpy() | (wide > 100).to_numpy())[:1]:
+        value, bridge, year = wide.iloc[row, column], wide.index[row], wide.columns[column]
         raise DataError(f"{where}: got index {value:g} of bridge {bridge!r} in {year:.0f}; expected 0 to 100")
     for column in ("major", "minor"):
         early = bridges[bridges[column] < bridges["built"]]
@@ -188,7 +188,8 @@ def _cleaned(bridges: "pd.DataFrame", wide: "pd.DataFrame", faults: dict[str, in
     for column, words in (("built", "years of construction that are missing"), ("length", "lengths that are missing")):
         faults[words] = int(bridges[column].isna().sum())
         bridges[column] = bridges[column].fillna(bridges[column].median())
-    long = wide.stack().rename("bci").rename_axis(["unit", "time"]).dropna().reset_index()
+    long = wide.rename_axis("unit").reset_index().melt("unit", var_name="time", value_name="bci").dropna()
+    long["time"] = long["time"].astype(float)
     built = bridges["built"].reindex(long["unit"]).to_numpy()
     codes, replaced = long["bci"] == 0, long["time"] < built
     faults["readings of 0"] = int(codes.sum())

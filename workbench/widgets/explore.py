@@ -50,7 +50,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _answer(self, settings: Mapping[str, float]) -> None:
         found = self._of.quantiles(settings)
-        self.settings, self.problem, self.answer = dict(settings), "", found.tobytes()
+        self.problem, self.answer, self.settings = "", found.tobytes(), dict(settings)
 
     def _failed(self, error: Exception) -> None:
         self.problem = str(error)

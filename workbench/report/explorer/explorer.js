@@ -2,7 +2,7 @@
 // its method and `solve`, where a browser can run it; where it cannot, `ask(settings)` is called, and the answer, quantiles of each curve, goes to `show`. `tell(settings)` is
 // called when a slider comes to rest.
 function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
-  const masses = [0.05, 0.5, 0.95], settings = {}, T = scene.times.length, C = scene.curves.length;
+  const {masses} = scene, settings = {}, T = scene.times.length, C = scene.curves.length;
   for (const c of scene.controls) settings[c.name] = c.start;
   root.innerHTML = "";
   root.classList.add("wb-explorer");
@@ -49,7 +49,7 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
   const words = make("p", root, {className: "wb-words"});
   words.setAttribute("aria-live", "polite");
   const base = scene.base;  // [quantile][time][curve]
-  let now = base, pending = false, cost = 0.1, settle = 0, last = {solved: 0, ms: 0};
+  let now = base, pending = false, stale = false, cost = 0.1, settle = 0, last = {solved: 0, ms: 0};
 
   function compute(count, tolerance = scene.tolerance) {
     const began = performance.now(), {model, method, solve} = engine, step = Math.max(1, Math.floor(scene.theta.length / count));
@@ -72,14 +72,20 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
 
   // While a slider moves as many draws are solved as fit into half a frame, roughly; all of them, and finely, when it rests.
   const rough = {rtol: 1e-4, atol: 100 * scene.tolerance.atol};
+  function follow() {
+    stale = false;
+    now = compute(Math.min(Math.max(20, Math.floor(8 / cost)), scene.theta.length), rough);
+  }
   function wanted() {
     clearTimeout(settle);
     if (!engine) { if (ask) ask({...settings}); return; }
+    stale = true;
     if (!pending) {
       pending = true;
+      follow();  // at once, not when the frame is due: only drawing waits for that
       requestAnimationFrame(() => {
         pending = false;
-        now = compute(Math.min(Math.max(20, Math.floor(8 / cost)), scene.theta.length), rough);
+        if (stale) follow();
         draw();
         settle = setTimeout(() => { now = compute(scene.theta.length); draw(); }, 150);
       });
@@ -107,7 +113,7 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
 }
 
 const STYLE = `
-.wb-explorer { --ink: #111; --line: #0072B2; --band: rgba(0,114,178,.28); --was: #8c8c8c; --back: transparent; font: 14px/1.4 system-ui, sans-serif; color: var(--ink); }
+.wb-explorer { --ink: #111; --line: #0072B2; --band: rgba(0,114,178,.28); --was: #8c8c8c; font: 14px/1.4 system-ui, sans-serif; color: var(--ink); }
 @media (prefers-color-scheme: dark) { .wb-explorer { --ink: #ddd; --line: #56B4E9; --band: rgba(86,180,233,.3); } }
 .jp-Notebook .wb-explorer { --ink: var(--jp-content-font-color1, #111); }
 .wb-plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: .5rem; }

@@ -20,7 +20,7 @@ def figure(scene: Scene) -> Any:
     """Return the matplotlib figure of a scene as it is before any slider moves."""
     count = len(scene.curves)
     fig, axes = panels(1, count, width=PAGE if count > 1 else 3.5, height=2.4)
-    low, middle, high = scene.quantiles()
+    low, middle, high = scene.base
     for ax, curve, k in zip(axes[0], scene.curves, range(count), strict=True):
         ax.fill_between(scene.times, low[:, k], high[:, k], color=PALE_BLUE, linewidth=0)
         ax.plot(scene.times, middle[:, k], color=BLUE)

@@ -71,6 +71,11 @@ class Scene:
             return f"{self.model.name} has increments as outputs"
         return refusal(self.model)
 
+    @cached_property
+    def base(self) -> Array:
+        """What `quantiles` says before any slider moves."""
+        return self.quantiles()
+
     def quantiles(self, settings: Mapping[str, float] | None = None) -> Array:
         """Return the 5, 50 and 95 % quantiles (3, times, curves) over the draws with sliders set, by the kernels.
 
@@ -93,9 +98,8 @@ class Scene:
 
     def plain(self) -> dict[str, Any]:
         """Return the scene as plain data for `explorer.js`."""
-        base = self.quantiles()
         return {
-            "title": self.model.name,
+            "masses": list(MASSES),
             "source": self.source,
             "refusal": self.refusal or "",
             "theta": [] if self.refusal else self.theta[:, 0].tolist(),
@@ -108,7 +112,7 @@ class Scene:
                 {"name": c.name, "label": c.label, "column": c.column, "observed": c.observed.tolist()}
                 for c in self.curves
             ],
-            "base": _known(base),
+            "base": _known(self.base),
             "controls": [control.to_dict() for control in self.controls],
         }
 

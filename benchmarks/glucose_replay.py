@@ -16,7 +16,7 @@ import xarray as xr
 
 import workbench as wb
 from benchmarks.virtual_days import ALTERED, DAY, OTHERS, with_others
-from workbench.domains.diabetes.glucose import Glucose, unexplained
+from workbench.domains.patients.glucose import Glucose, unexplained
 
 DRAWS = 20
 

@@ -193,7 +193,7 @@ def test_intervals_know_works_from_decline(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda text: text.replace("DECK LENGTH", "DECK LENGHT"), "did you mean 'DECK LENGHT'"),
+        (lambda text: text.replace("DECK LENGTH", "DECK LENGHT"), "did you mean 'DECK LENGTH' by 'DECK LENGHT'"),
         (lambda text: text.replace(",72.3,", ",172.3,"), "index 172.3 of bridge 'a' in 2012; expected 0 to 100"),
         (lambda text: text.replace(",72.3,", ",fair,"), "'fair'"),
         (lambda text: text.replace("1965,2009", "1965,1909"), "rehabilitated in 1909 and built in 1965"),

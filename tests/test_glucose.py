@@ -10,8 +10,8 @@ import xarray as xr
 import workbench as wb
 from workbench.base.errors import DataError, UnitError
 from workbench.base.share import data_file
-from workbench.domains.diabetes import records
-from workbench.domains.diabetes.glucose import Glucose, unexplained
+from workbench.domains.patients import glucose_records as records
+from workbench.domains.patients.glucose import Glucose, unexplained
 
 STILL = {"agitation": 1e-9, "t_meal": 40.0, "t_insulin": 55.0, "effect": 0.25, "t_flux": 60.0}
 TIMES = np.arange(0.0, 1441.0, 5.0)

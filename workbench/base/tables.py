@@ -6,7 +6,7 @@ of the column. Nothing here knows a model.
 
 import io
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.base import units
-from workbench.base.errors import DataError, UnitError
+from workbench.base.errors import DataError, UnitError, nearest
 from workbench.base.schema import TIME, UNIT
 
 _HEADER = re.compile(r"(?P<name>.*\S)\s*\[(?P<unit>[^\[\]]*)\]\s*")
@@ -146,6 +146,21 @@ def in_unit(values: NDArray[np.float64], source: Any, target: str, where: str) -
         return units.convert(values, source if isinstance(source, str) else repr(source), target)
     except UnitError as error:
         raise UnitError(f"{where}: {error}") from None
+
+
+def require(columns: Mapping[str, Any], name: str, where: str) -> Any:
+    """Return a column by its name; DataError, with the nearest name, where there is none."""
+    if name not in columns:
+        close = nearest(name, columns)
+        hint = f"; did you mean {name!r} by {close!r}?" if close else ""
+        raise DataError(f"{where}: got columns {listed(columns)}; expected a column {name!r}{hint}")
+    return columns[name]
+
+
+def numbers_of(columns: Mapping[str, Column], name: str, unit: str, where: str) -> NDArray[np.float64]:
+    """Return the numbers of a column in a unit, that of its header converted; errors as `require`, `read_numbers`."""
+    column, place = require(columns, name, where), f"{where}, {name!r}"
+    return in_unit(read_numbers(column.values, place), column.units, unit, place)
 
 
 def read_labels(values: Any, where: str) -> tuple[tuple[Any, ...], NDArray[np.int64]]:

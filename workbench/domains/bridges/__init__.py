@@ -1,1 +1,1 @@
-"""Bridges: structures whose stiffness is learnt from modes."""
+"""Bridges: what their modes, a truck that stands on them, and their inspections tell."""

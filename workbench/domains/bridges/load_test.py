@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.base.errors import DataError, nearest
 from workbench.base.share import data_file
-from workbench.base.tables import listed, read_numbers, read_table
+from workbench.base.tables import listed, read_numbers, read_table, require
 from workbench.domains.bridges.bridge705 import KINDS, LINES, TRUCK, near
 
 if TYPE_CHECKING:
@@ -47,10 +47,7 @@ def readings(data: "str | Path | pd.DataFrame | None" = None) -> "xr.Dataset":
     where = "readings of the load test" if isinstance(data, pd.DataFrame) else Path(data or FILE).name
     found = read_table(data_file(FILE) if data is None else data, where)
     for name in COLUMNS:
-        if name not in found:
-            close = nearest(name, found)
-            hint = f"; did you mean {name!r} by {close!r}?" if close else ""
-            raise DataError(f"{where}: got columns {listed(found)}; expected a column {name!r}{hint}")
+        require(found, name, where)
     front, values = (read_numbers(found[name].values, f"{where}, {name!r}") for name in COLUMNS[2:])
     labels = [str(label).removesuffix("-Tcorr") for label in found["sensorlabel"].values]
     table = pd.DataFrame({"label": labels, "kind": found["sensortype"].values, "front": front, "value": values})

@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.base.errors import DataError, unknown
 from workbench.base.share import data_file
-from workbench.base.tables import listed, read_numbers
+from workbench.base.tables import listed, read_numbers, require
 from workbench.domains.bridges.condition import CLASSES, RISE
 
 if TYPE_CHECKING:
@@ -158,8 +158,7 @@ def _rows(path: Path) -> "pd.DataFrame":
         raise DataError(f"{path.name}: got rows that are no table ({error}); expected comma-separated rows") from None
     made.columns = [" ".join(str(name).split()) for name in made.columns]
     for name in COLUMNS:
-        if name not in made.columns:
-            raise DataError(f"{path.name}: {unknown('column', name, made.columns)}")
+        require(dict.fromkeys(made.columns), name, path.name)
     return made[made["ID"].notna()]
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.base.errors import DataError, nearest
+from workbench.base.errors import DataError
 from workbench.base.fetch import fetch
 from workbench.base.share import data_file
-from workbench.base.tables import in_unit, listed, read_numbers, read_table
+from workbench.base.tables import listed, numbers_of, read_table
 from workbench.declare import math as m
 from workbench.declare import noise, prior
 from workbench.declare.quantity import Output, Parameter
@@ -128,16 +128,11 @@ def frame(path: str | Path | None = None) -> "tuple[Structure, xr.Dataset]":
     file = data_file("four_storey_frame.csv") if path is None else Path(path)
     found = read_table(file, file.name)
     names = ["frequency", *(f"floor{i}" for i in range(1, 5))]
-    for name in names:
-        if name not in found:
-            close = nearest(name, found)
-            hint = f"; did you mean {name!r} by {close!r}?" if close else ""
-            raise DataError(f"{file.name}: got columns {listed(found)}; expected a column {name!r}{hint}")
-    columns = [read_numbers(found[name].values, f"{file.name}, {name!r}") for name in names]
-    if len(columns[0]) != 4:
-        raise DataError(f"{file.name}: got {len(columns[0])} modes; expected 4, a row each")
-    frequencies = in_unit(columns[0], found["frequency"].units, "Hz", f"{file.name}, 'frequency'")
-    shapes = np.array(columns[1:])
+    units = ("Hz", "1", "1", "1", "1")
+    frequencies, *modes = (numbers_of(found, n, unit, file.name) for n, unit in zip(names, units, strict=True))
+    if len(frequencies) != 4:
+        raise DataError(f"{file.name}: got {len(frequencies)} modes; expected 4, a row each")
+    shapes = np.array(modes)
     springs = np.eye(4) - np.eye(4, k=-1)  # the stretch of each storey
     parts = SPRING * springs[:, :, None] * springs[:, None, :]
     made = Structure(WEIGHT / GRAVITY * np.eye(4), parts, np.eye(4), shapes)

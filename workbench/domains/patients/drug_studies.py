@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.base.errors import DataError, nearest
+from workbench.base.errors import DataError
 from workbench.base.share import data_file
-from workbench.base.tables import in_unit, listed, read_numbers, read_table
+from workbench.base.tables import numbers_of, read_table, require
 from workbench.declare.model import Model
 from workbench.domains.patients.pharmacokinetics import (
     OneCompartmentNewborn,
@@ -211,15 +211,10 @@ def _read(typed: str, given: str | Path | None, units: Mapping[str, str | None])
     found = read_table(path, path.name)
     columns: dict[str, Any] = {}
     for name, unit in units.items():
-        if name not in found:
-            close = nearest(name, found)
-            hint = f"; did you mean {name!r} by {close!r}?" if close else ""
-            raise DataError(f"{path.name}: got columns {listed(found)}; expected a column {name!r}{hint}")
-        column = found[name]
-        columns[name] = column.values
-        if unit is not None:
-            where = f"{path.name}, {name!r}"
-            columns[name] = in_unit(read_numbers(column.values, where), column.units, unit, where)
+        if unit is None:
+            columns[name] = require(found, name, path.name).values
+        else:
+            columns[name] = numbers_of(found, name, unit, path.name)
     return pd.DataFrame(columns).rename(columns={"subject": "unit"})
 
 

@@ -34,9 +34,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.base.errors import DataError, nearest
+from workbench.base.errors import DataError
 from workbench.base.share import data_file
-from workbench.base.tables import in_unit, listed, read_numbers, read_table
+from workbench.base.tables import numbers_of, read_table
 from workbench.declare import math as m
 from workbench.declare import noise, prior
 from workbench.declare.discrepancy import Discrepancy
@@ -208,13 +208,8 @@ def hours(path: str | Path | None = None) -> "tuple[xr.Dataset, dict[str, xr.Dat
     found = read_table(file, file.name)
     made: dict[str, xr.DataArray] = {}
     for column, (name, unit, limits) in COLUMNS.items():
-        if column not in found:
-            close = nearest(column, found)
-            hint = f"; did you mean {column!r} by {close!r}?" if close else ""
-            raise DataError(f"{file.name}: got columns {listed(found)}; expected a column {column!r}{hint}")
-        where = f"{file.name}, {column!r}"
-        values = in_unit(read_numbers(found[column].values, where), found[column].units, unit, where)
-        _check(values, limits, where, unit, gaps=name == "power")
+        values = numbers_of(found, column, unit, file.name)
+        _check(values, limits, f"{file.name}, {column!r}", unit, gaps=name == "power")
         if name == "humidity":
             values, unit = values / 100, "1"
         made[name] = xr.DataArray(values, {"time": np.arange(float(values.size))}, "time", attrs={"units": unit})

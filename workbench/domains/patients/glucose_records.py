@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.base.errors import DataError, nearest, unknown
+from workbench.base.errors import DataError, unknown
 from workbench.base.share import data_file
-from workbench.base.tables import in_unit, listed, read_numbers, read_table
+from workbench.base.tables import listed, numbers_of, read_numbers, read_table, require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,12 +53,10 @@ def days(path: str | Path | None = None) -> "tuple[xr.Dataset, dict[str, xr.Data
     """
     file = data_file("virtual_glucose.csv") if path is None else Path(path)
     found, made = read_table(file, file.name), {}
-    _refuse_missing(file.name, found, COLUMNS)
     for column, (unit, limits) in COLUMNS.items():
-        where = f"{file.name}, {column!r}"
-        values = in_unit(read_numbers(found[column].values, where), found[column].units, unit, where)
+        values = numbers_of(found, column, unit, file.name)
         made[column] = np.where(np.isnan(values), 0.0, values) if column in ("bolus", "meal") else values
-        _refuse_impossible(made[column], limits, where, unit, gaps=column == "cgm")
+        _refuse_impossible(made[column], limits, f"{file.name}, {column!r}", unit, gaps=column == "cgm")
     return _assembled(file.name, made["time"], made["cgm"], (made["basal"], made["bolus"], made["meal"]))
 
 
@@ -112,18 +110,9 @@ def recording(path: str | Path, subject: int) -> "tuple[xr.Dataset, dict[str, xr
 def _published(path: str | Path) -> "pd.DataFrame":
     import pandas as pd
 
-    found = {n: c.values for n, c in read_table(Path(path), Path(path).name).items()}
-    _refuse_missing(Path(path).name, found, PUBLISHED)
-    table = pd.DataFrame({n: found[n] for n in PUBLISHED})
+    found = read_table(Path(path), Path(path).name)
+    table = pd.DataFrame({n: require(found, n, Path(path).name).values for n in PUBLISHED})
     return table.assign(time=pd.to_datetime(table["time"]))
-
-
-def _refuse_missing(where: str, found: Any, expected: Any) -> None:
-    for column in expected:
-        if column not in found:
-            close = nearest(column, found)
-            hint = f"; did you mean {column!r} by {close!r}?" if close else ""
-            raise DataError(f"{where}: got columns {listed(found)}; expected a column {column!r}{hint}")
 
 
 def _refuse_impossible(values: Any, limits: tuple[float, float], where: str, unit: str, *, gaps: bool) -> None:

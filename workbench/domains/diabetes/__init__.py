@@ -1,1 +1,0 @@
-"""Diabetes: glucose under insulin and meals, by physiology and by what sensors record."""

@@ -123,7 +123,7 @@ def _ahead(filter: Any, run: Followed, times: Array, horizons: Array) -> tuple[A
     made = np.full((2, count, horizons.size, plan.y.shape[1]), np.nan)
     for k in np.unique(origin[origin >= 0]).tolist():
         targets = np.argwhere(origin == k)
-        if np.abs(records.history[3][k]).max(initial=0.0) > 1e-9 if len(records.history) > 3 else False:
+        if len(records.history) > 3 and np.abs(records.history[3][k]).max(initial=0.0) > 1e-9:
             continue  # nothing has told a diffuse start yet
         arrays = {"mean": records.analysis[k, 0].copy(), "covariance": records.history[1][k].copy()}
         issued = replace(state, time=float(times[k]), arrays=arrays)

@@ -119,6 +119,7 @@ def _before_after(ax: Axes, array: xr.DataArray, prior: Prior) -> None:
     ax.set_xlim(grid[0], grid[-1])
     ax.set_ylim(bottom=0)
     ax.set_yticks([])
+    ax.locator_params(axis="x", nbins=4)  # numbers with many digits would touch
     ax.spines["left"].set_visible(False)
     ax.set_xlabel(textwrap.fill(label(array), 30), fontsize=7)
 

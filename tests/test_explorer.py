@@ -127,6 +127,33 @@ def test_the_browser_shows_what_the_kernel_computes(calibration: wb.Calibration,
     assert "before " in found["words"]
 
 
+class Decay(wb.Ode):
+    """What is left, of which a share can be seen."""
+
+    time_unit = "h"
+    x = wb.State("mg", start=10.0)
+    k = wb.Parameter("1/h", prior=wb.prior.LogNormal(median=0.5, sigma=0.3))
+    share = wb.Parameter("1", prior=wb.prior.Beta(8, 2))
+    seen = wb.Output("mg")
+
+    def rhs(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
+        """Decay."""
+        return {"x": -p.k * x.x}
+
+    def observe(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
+        """See a share."""
+        return {"seen": p.share * x.x}
+
+
+def test_a_slider_stops_where_the_prior_ends(tmp_path: Path) -> None:
+    made = scene(Decay(), times=(0.0, 4.0), draws=30)
+    all_seen = made.quantiles({"share": 4.0})
+    assert all_seen[:, 0, 0].tolist() == [10.0, 10.0, 10.0], "no share is above one"
+    assert (made.base[:, 0, 0] < 10).all()
+    found = in_browser(tmp_path, made, 'return root.explorer.set("share", 4.0);')
+    np.testing.assert_allclose(found, all_seen, rtol=1e-4)
+
+
 def test_a_page_needs_nothing_from_outside_and_is_small(calibration: wb.Calibration) -> None:
     text = page(scene(calibration))
     assert outside(text) == []

@@ -1,7 +1,7 @@
 """From a quantity of a model to the slider that moves it: the one table of the kind."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ class Control:
         Ends of the slider, and where it changes nothing.
     logarithmic
         Whether equal steps of the slider are equal factors.
+    floor, ceiling
+        What a parameter cannot be beyond, None for nothing: it stops there.
     theta, level, jump
         Which columns it moves: of the parameters, of the continuous inputs, of the jumps of the states.
     """
@@ -43,6 +45,8 @@ class Control:
     high: float
     start: float
     logarithmic: bool = False
+    floor: float | None = None
+    ceiling: float | None = None
     theta: tuple[int, ...] = ()
     level: tuple[int, ...] = ()
     jump: tuple[int, ...] = ()
@@ -68,14 +72,17 @@ def _label(quantity: Parameter | Input) -> str:
 
 def _parameter(model: Model, quantity: Parameter) -> Control:
     at = model.theta_layout.places[quantity.name]
-    columns = tuple(range(at.start, at.stop))
     prior = quantity.prior
-    if prior is not None and prior.support[0] >= 0 and not _has_offset(quantity.unit):
-        return Control(
-            quantity.name, _label(quantity), "1", "times", 1 / FACTOR, FACTOR, 1.0, logarithmic=True, theta=columns
-        )
-    reach = 1.0 if prior is None else max(1e-12, 0.5 * (prior.quantile(0.95) - prior.quantile(0.05)))
-    return Control(quantity.name, _label(quantity), quantity.unit, "plus", -reach, reach, 0.0, theta=columns)
+    assert prior is not None  # it is estimated
+    floor, ceiling = (end if np.isfinite(end) else None for end in prior.support)
+    reach = max(1e-12, 0.5 * (prior.quantile(0.95) - prior.quantile(0.05)))
+    adding = Control(
+        quantity.name, _label(quantity), quantity.unit, "plus", -reach, reach, 0.0,
+        floor=floor, ceiling=ceiling, theta=tuple(range(at.start, at.stop)),
+    )  # fmt: skip
+    if prior.support[0] < 0 or _has_offset(quantity.unit):
+        return adding
+    return replace(adding, unit="1", acts="times", low=1 / FACTOR, high=FACTOR, start=1.0, logarithmic=True)
 
 
 def _inputs(model: Model, schedule: Schedule, end: float) -> list[Control]:
@@ -129,4 +136,7 @@ def moved(
         else:
             theta[..., list(control.theta)] += value
             level[:, list(control.level)] += value
+        if control.theta:
+            own = list(control.theta)
+            theta[..., own] = np.clip(theta[..., own], control.floor, control.ceiling)
     return theta, Schedule(schedule.offset, schedule.begin, level, slope, jump)

@@ -141,7 +141,10 @@ function quantile(sorted, mass) {
 
 function parameters(scene, settings, draw) {
   const p = Float64Array.from(draw);
-  for (const c of scene.controls) for (const k of c.theta) p[k] = c.acts === "times" ? p[k] * settings[c.name] : p[k] + settings[c.name];
+  for (const c of scene.controls) for (const k of c.theta) {
+    const moved = c.acts === "times" ? p[k] * settings[c.name] : p[k] + settings[c.name];
+    p[k] = Math.min(Math.max(moved, c.floor ?? -Infinity), c.ceiling ?? Infinity);
+  }
   return p;
 }
 

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Published:
-    """A population estimate: logarithm of the typical value, its standard error (0: none), the CV between subjects."""
+    """A population estimate: logarithm of the typical value, its standard error if printed, the CV between subjects."""
 
     log: float
-    log_se: float
+    log_se: float | None
     cv: float
 
 
@@ -48,8 +48,8 @@ PUBLISHED_SIGMA = 0.693
 """Standard deviation of the additive error (mg/L), from the same fit."""
 
 GRASELA_DONN: Mapping[str, Published] = {
-    "CL": Published(log=float(np.log(0.0047)), log_se=0.0, cv=0.19),
-    "V": Published(log=float(np.log(0.96)), log_se=0.0, cv=0.16),
+    "CL": Published(log=float(np.log(0.0047)), log_se=None, cv=0.19),
+    "V": Published(log=float(np.log(0.96)), log_se=None, cv=0.16),
 }
 """The phenobarbital study by NONMEM, as its abstract prints it: CL in L/h/kg, V in L/kg; no standard errors."""
 

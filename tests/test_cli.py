@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from workbench import cli
+from workbench.base.plainfile import read_plain
 
 BOOKS = Path(__file__).parent / "notebooks"
 TINY = str(BOOKS / "tiny.ipynb")
@@ -84,7 +85,7 @@ def test_parameter_files_read_numbers_as_people_write_them(
     tmp_path: Path, text: str, values: dict[str, object]
 ) -> None:
     (tmp_path / "values.yaml").write_text(text)
-    assert cli._from_file(tmp_path / "values.yaml") == values
+    assert read_plain(tmp_path / "values.yaml") == values
 
 
 def test_files_that_hold_no_parameters_are_refused(tmp_path: Path) -> None:

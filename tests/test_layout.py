@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ["base", "declare", "simulate", "sync", "calibrate", "forecast", "decide", "report", "twin"]
+ROOMS = ["base", "declare", "simulate", "sync", "calibrate", "forecast", "decide", "report", "recipe", "twin"]
 RANK = {room: rank for rank, room in enumerate(ROOMS)} | dict.fromkeys(["domains", "widgets", "cli"], len(ROOMS))
 HOMES = {
     "pymc": {"calibrate"},

@@ -54,6 +54,8 @@ _HOMES = {
     "workbench.forecast.hindcast": ("hindcast",),
     "workbench.forecast.life": ("prognosis", "remaining_life"),
     "workbench.forecast.score": ("persistence", "score"),
+    "workbench.recipe.columns": ("read",),
+    "workbench.recipe.recipe": ("Recipe",),
     "workbench.twin": ("Twin",),
     "workbench": ("report",),
     "workbench.report.notebook": ("run_notebook",),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.base.errors import ParameterError, WorkbenchError
+from workbench.base.plainfile import read_plain
 from workbench.base.share import notebook as find
 from workbench.base.share import notebooks
 
@@ -66,7 +67,7 @@ def run(name: str, texts: Sequence[str], file: str | None, output: str | None, c
     from workbench.report.parameters import read_texts
 
     path = find(name)
-    given = _from_file(Path(file)) if file else {}
+    given = read_plain(Path(file)) if file else {}
     pairs = [text.partition("=") for text in texts]
     for key, equals, _ in pairs:
         if not equals or not key.strip():
@@ -120,27 +121,6 @@ def _end(done: "Run") -> None:
         count = len(done.doubts)
         click.echo(f"workbench: {count} of its numbers and tables are not to be trusted: {why}", err=True)
         raise SystemExit(DOUBTED)
-
-
-def _from_file(path: Path) -> dict[str, Any]:
-    """Return parameters from YAML or JSON, numbers such as 1e-3 read as YAML 1.2 has them."""
-    import re
-
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """YAML's safe loader, for which 1e-3 is a number."""
-
-    number = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
-    try:
-        given = yaml.load(path.read_text(encoding="utf-8"), Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ParameterError(f"got {str(path)!r}, which cannot be read ({reason}); expected YAML or JSON") from None
-    if not isinstance(given, dict | None):
-        raise ParameterError(f"got {type(given).__name__} in {str(path)!r}; expected `name: value` lines")
-    return given or {}
 
 
 def _title(path: Path) -> str:

@@ -1,0 +1,1 @@
+"""Declarations written as plain data: equations as text that is parsed, never run."""

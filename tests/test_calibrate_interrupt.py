@@ -78,3 +78,42 @@ def test_what_is_said_meanwhile(capsys):
     phases = ["compiling the model", "looking for a start", "sampling 2 chains of 50 + 20 draws", "predicting the data"]
     places = [said.index(f"workbench | {phase}: ") for phase in phases]
     assert places == sorted(places)
+
+
+class Watched(Progress):
+    """Somebody in another thread, who stops the run as soon as there are draws to look at."""
+
+    glance = 0.02
+
+    def __init__(self, enough: int):
+        super().__init__(show=False)
+        self.enough, self.seen = enough, dict[str, tuple[int, ...]]()
+
+    def look(self, draws):
+        self.seen = {name: values.shape for name, values in draws().items()}
+        if self.seen and min(shape[1] for shape in self.seen.values()) >= self.enough:
+            self.stop()
+
+
+def test_another_thread_sees_the_draws_and_stops_the_run():
+    watched = Watched(enough=50)
+    calibration = wb.calibrate(LynxHare(), lynx_hare_data(), draws=LONG, tune=200, seed=1, progress=watched)
+    assert calibration.posterior.attrs["interrupted"] == 1
+    assert {"alpha", "hare_start", "hare_pelts_sigma"} <= watched.seen.keys()
+    assert watched.seen["alpha"][0] == 4
+    assert 50 <= watched.seen["alpha"][1] <= calibration.posterior.sizes["draw"] < LONG
+
+
+def test_watching_changes_no_number():
+    alone, watched = (
+        wb.calibrate(LynxHare(), lynx_hare_data(), draws=100, tune=200, chains=2, seed=1, progress=progress)
+        for progress in (False, Watched(enough=LONG))
+    )
+    assert alone.posterior.drop_attrs().equals(watched.posterior.drop_attrs())
+
+
+def test_stopped_before_a_draw_there_is_nothing():
+    stopped = Watched(enough=1)
+    stopped.stop()
+    with pytest.raises(SamplingError, match="stopped before a draw was taken"):
+        wb.calibrate(LynxHare(), lynx_hare_data(), seed=1, progress=stopped)

@@ -74,7 +74,7 @@ def calibrate(
     tune: int = 1000,
     chains: int = 4,
     seed: int | None = None,
-    progress: bool = True,
+    progress: bool | Progress = True,
 ) -> Calibration:
     """Return the posterior of a model's parameters given data, with the evidence for it.
 
@@ -93,7 +93,7 @@ def calibrate(
     seed
         The same seed gives the same draws; None takes a fresh one, and records it.
     progress
-        Whether to print what is going on.
+        Whether to print what is going on; or a `Progress`, which another thread may read and stop.
 
     Returns
     -------
@@ -109,9 +109,8 @@ def calibrate(
     check_counts(draws=(draws, FEWEST), chains=(chains, 1), tune=(tune, 0), seed=(0 if seed is None else seed, 0))
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     problem = _pose(model, data, inputs, pool, discrepancy)
-    return sample_problem(
-        problem, {"chains": chains, "draws": draws, "tune": tune}, seed=seed, steps=Progress(progress)
-    )
+    steps = progress if isinstance(progress, Progress) else Progress(bool(progress))
+    return sample_problem(problem, {"chains": chains, "draws": draws, "tune": tune}, seed=seed, steps=steps)
 
 
 def sample_problem(problem: Problem, sizes: dict[str, int], *, seed: int, steps: Progress) -> Calibration:
@@ -143,6 +142,7 @@ def _by_gradient(
     problem: Problem, steps: Progress, sizes: dict[str, int], streams: Any
 ) -> tuple["pm.Model", Draws, dict[str, Any]]:
     """Return the PyMC model, draws by NUTS, and what is to be said of them."""
+    steps.go_on()
     with steps.phase("compile_time", "compiling the model"):
         made = build(problem)
         density = compile_density(made)
@@ -154,9 +154,11 @@ def draw_posterior(
     problem: Problem, density: Density, *, steps: Progress, sizes: dict[str, int], streams: Any
 ) -> tuple[Draws, dict[str, Any]]:
     """Return draws by NUTS of a problem's compiled density, from around its modes, and what is to be said of them."""
+    steps.go_on()
     with steps.phase("start_time", "looking for a start"):
         start = find_start(problem, density, np.random.default_rng(streams[0]))
     density.failures[0] = 0
+    steps.go_on()
     with steps.phase("sampling_time", "sampling {chains} chains of {tune} + {draws} draws".format(**sizes)):
         drawn = sample(density, start, **sizes, seed=int(streams[1].generate_state(1)[0]), progress=steps)
     about = {"inference_library": "nutpie", "failed_evaluations": int(density.failures[0])}

@@ -1,6 +1,7 @@
 """Draws from a compiled density, with nutpie; an interruption keeps what was drawn."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +93,8 @@ def sample(
         warnings.filterwarnings("ignore", message="Found chain dimension to be longer")  # few draws, on purpose
         for run in runs:
             try:
-                trees.append(run.abort() if interrupted else run.wait())
+                ended = run.abort() if interrupted else progress.wait(run, lambda: _so_far(runs, start, density))
+                trees.append(ended)
             except KeyboardInterrupt:
                 interrupted = True
                 trees.append(run.abort())
@@ -100,6 +102,15 @@ def sample(
                 raise SamplingError(f"the sampler gave up: {str(error).strip().splitlines()[0]}") from error
     drawn = _draws(trees, interrupted)
     return drawn if start.effects is None else _bent(drawn, start.effects)
+
+
+def _so_far(runs: list[Any], start: Start, density: Density) -> Mapping[str, Array]:
+    """Return the draws that every chain has so far, (chains, draws, ...) by name; nothing while there are too few."""
+    try:
+        drawn = _draws([run.inspect() for run in runs], interrupted=True)
+    except SamplingError:
+        return {}
+    return density.space.constrain((drawn if start.effects is None else _bent(drawn, start.effects)).points)
 
 
 def _bent(drawn: Draws, effects: Effects) -> Draws:

@@ -62,6 +62,7 @@ _HOMES = {
     "workbench.report.sweep": ("sweep",),
     "workbench.report.parameters": ("check_parameters",),
     "workbench.widgets.explore": ("explore",),
+    "workbench.widgets.builder.panel": ("build",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = {"errors", "units", "kernel", "math", "noise", "prior", "report"}

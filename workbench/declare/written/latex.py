@@ -39,11 +39,12 @@ def equations(plain: Mapping[str, Any]) -> list[str]:
     made = []
     for method, sheet in plain["equations"].items():
         for name, expression in parsed(plain, method, sheet).items():
-            made.append(f"{_left(method, name)} = {latex(expression)}")
+            made.append(f"{left_side(method, name)} = {latex(expression)}")
     return made
 
 
-def _left(method: str, name: str) -> str:
+def left_side(method: str, name: str) -> str:
+    """Return what stands left of the equals sign in an equation of a method."""
     outer, _, inner = name.partition(".")
     symbol = name_text(inner or outer)
     match method:

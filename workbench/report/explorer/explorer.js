@@ -2,7 +2,7 @@
 // its method and `solve`, where a browser can run it; where it cannot, `ask(settings)` is called, and the answer, quantiles of each curve, goes to `show`. `tell(settings)` is
 // called when a slider comes to rest.
 function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
-  const {masses} = scene, settings = {}, T = scene.times.length, C = scene.curves.length;
+  const {masses} = scene, settings = {}, C = scene.curves.length;
   for (const c of scene.controls) settings[c.name] = c.start;
   root.innerHTML = "";
   root.classList.add("wb-explorer");
@@ -48,19 +48,18 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
   });
   const words = make("p", root, {className: "wb-words"});
   words.setAttribute("aria-live", "polite");
-  const base = scene.base;  // [quantile][time][curve]
-  let now = base, pending = false, stale = false, cost = 0.1, settle = 0, last = {solved: 0, ms: 0};
+  let pending = false, stale = false, cost = 0.1, settle = 0, last = {solved: 0, ms: 0};
 
-  function compute(count, tolerance = scene.tolerance) {
+  function compute(count, tolerance = scene.tolerance, at = settings) {
     const began = performance.now(), {model, method, solve} = engine, step = Math.max(1, Math.floor(scene.theta.length / count));
-    const plan = acting(scene, settings), values = [];
+    const plan = acting(scene, at), values = [];
     let failed = 0;
     for (let d = 0; d < scene.theta.length; d += step) {
-      const made = solve(model, method, parameters(scene, settings, scene.theta[d]), plan, scene.times, tolerance);
+      const made = solve(model, method, parameters(scene, at, scene.theta[d]), plan, scene.times, tolerance);
       if (made.status === 0 && made.outputs.every(Number.isFinite)) values.push(made.outputs); else failed++;
     }
     const found = masses.map(() => scene.times.map(() => new Array(C).fill(null))), column = new Float64Array(values.length);
-    for (let k = 0; k < C && values.length; k++) for (let t = 0; t < T; t++) {
+    for (let k = 0; k < C && values.length; k++) for (let t = 0; t < scene.times.length; t++) {
       for (let d = 0; d < values.length; d++) column[d] = values[d][t * model.outputs + scene.curves[k].column];
       column.sort();
       masses.forEach((mass, m) => { found[m][t][k] = quantile(column, mass); });
@@ -69,6 +68,20 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
     last = {solved: values.length, failed, ms: performance.now() - began};
     return found;
   }
+
+  // [quantile][time][curve], before any slider moves; a scene comes without it where the browser can work it out.
+  const starts = Object.fromEntries(scene.controls.map((c) => [c.name, c.start]));
+  const unknown = masses.map(() => scene.times.map(() => new Array(C).fill(null)));
+  const first = () => scene.base ?? (engine ? compute(scene.theta.length, scene.tolerance, starts) : unknown);
+  let base = first(), now = base;
+  // Other draws, data or inputs of the same model: sliders stay where they are.
+  function take(next) {
+    Object.assign(scene, next);
+    base = first();
+    now = engine && changed() ? compute(scene.theta.length) : base;
+    draw();
+  }
+  const changed = () => rows.some(({control}) => settings[control.name] !== control.start);
 
   // While a slider moves as many draws are solved as fit into half a frame, roughly; all of them, and finely, when it rests.
   const rough = {rtol: 1e-4, atol: 100 * scene.tolerance.atol};
@@ -91,10 +104,10 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
       });
     }
   }
-  function show(quantiles) { now = quantiles; draw(); }
+  function show(quantiles, asBase = false) { now = quantiles; if (asBase) base = quantiles; draw(); }
 
   function draw() {
-    const moved = rows.some(({control}) => settings[control.name] !== control.start), lines = [];
+    const moved = changed(), lines = [];
     canvases.forEach((canvas, k) => panel(canvas, scene, k, base, now, moved));
     scene.curves.forEach((curve, k) => {
       const top = (of) => of[1].reduce((best, at, t) => (at[k] !== null && (best < 0 || at[k] > of[1][best][k]) ? t : best), -1);
@@ -108,7 +121,7 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
   if (!engine && !ask) for (const {slider} of rows) slider.disabled = true;
   draw();
   new ResizeObserver(() => requestAnimationFrame(draw)).observe(plots);
-  root.explorer = {settings, compute, show, draw, last: () => last, set(name, value) { settings[name] = value; now = engine ? compute(scene.theta.length) : now; draw(); return now; }};
+  root.explorer = {settings, compute, show, take, draw, last: () => last, set(name, value) { settings[name] = value; now = engine ? compute(scene.theta.length) : now; draw(); return now; }};
   return root.explorer;
 }
 
@@ -193,7 +206,7 @@ function panel(canvas, scene, k, base, now, moved) {
   g.save(); g.translate(11, (top + height - bottom) / 2); g.rotate(-Math.PI / 2); g.textAlign = "center"; g.fillText(scene.curves[k].label, 0, 0); g.restore();
   const line = (of, m) => { g.beginPath(); of[m].forEach((at, t) => { if (at[k] !== null) g[t ? "lineTo" : "moveTo"](X(times[t]), Y(at[k])); }); };
   g.save();
-  g.beginPath(); g.rect(left, top - 6, width - left - right, height - top - bottom + 7); g.clip();
+  g.beginPath(); g.rect(left, top - 6, width - left - right + 5, height - top - bottom + 7); g.clip();
   line(now, 0);
   for (let t = times.length - 1; t >= 0; t--) if (now[2][t][k] !== null) g.lineTo(X(times[t]), Y(now[2][t][k]));
   g.fillStyle = colour("--band"); g.fill();

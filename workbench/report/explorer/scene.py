@@ -96,8 +96,8 @@ class Scene:
             return "null"
         return f"(() => {{\n{engine()}\n{script(self.model)}\nreturn {{model, method, solve}};\n}})()"
 
-    def plain(self) -> dict[str, Any]:
-        """Return the scene as plain data for `explorer.js`."""
+    def plain(self, *, base: bool = True) -> dict[str, Any]:
+        """Return the scene as plain data for `explorer.js`, which works out the base itself where it is left out."""
         return {
             "masses": list(MASSES),
             "source": self.source,
@@ -112,7 +112,7 @@ class Scene:
                 {"name": c.name, "label": c.label, "column": c.column, "observed": c.observed.tolist()}
                 for c in self.curves
             ],
-            "base": _known(self.base),
+            "base": _known(self.base) if base else None,
             "controls": [control.to_dict() for control in self.controls],
         }
 
@@ -183,13 +183,28 @@ def _of_calibration(calibration: Calibration, times: Any, inputs: Any, unit: Any
     theta, _ = gather(problem.model, estimated, None, problem.units)
     every = theta.values[:, min(place, theta.values.shape[1] - 1)][:, None]
     chosen = np.unique(np.linspace(0, len(every) - 1, min(draws, len(every))).round().astype(int))
+    words = f"{len(chosen)} draws of the posterior" + (f" of {labels[place]}" if labels else "")
+    return _of_problem(problem, every[chosen], place, words, times=times, inputs=inputs)
+
+
+def scene_before(problem: Problem, *, place: int = 0, draws: int = 200, seed: int = 0) -> Scene:
+    """Return what a problem's priors say of one of its units, by its place, over what was measured of it."""
+    drawn = prior_units(problem.model, pool=problem.pool, draws=draws, seed=seed)
+    theta, _ = gather(problem.model, {name: drawn[name] for name in problem.model.estimated})
+    words = "draws of the priors" + (f", unit {problem.units[place]}" if problem.units else "")
+    return _of_problem(problem, theta.values, place, words)
+
+
+def _of_problem(
+    problem: Problem, theta: Array, place: int, words: str, *, times: Any = None, inputs: Any = None
+) -> Scene:
+    """Return the scene of one unit of a problem, over the span of its data where no times are given."""
     begin, end = spans(problem.observations)
     clock = problem.observations.clock
     span = np.array([begin[place], end[place]]) if times is None else clock.numbers(times)
     given = {**problem.inputs, **(inputs or {})}
     schedule, grid = _acting(problem.model, given, clock, span, problem.units, place, first=float(begin[place]))
-    words = f"{len(chosen)} draws of the posterior" + (f" of {labels[place]}" if labels else "")
-    return _scene(problem.model, every[chosen], schedule, grid, _observed(problem, place), words)
+    return _scene(problem.model, theta, schedule, grid, _observed(problem, place), words)
 
 
 def _acting(

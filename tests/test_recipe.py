@@ -132,6 +132,15 @@ def test_it_opens_as_it_was_saved(tmp_path: Path) -> None:
     assert names["inputs"]["dose"].equals(saved.read().inputs["dose"])
 
 
+def test_its_face() -> None:
+    recipe = theophylline(pool={"ka": "partial"})
+    assert repr(recipe).startswith("Recipe(OneCompartmentOral, ")
+    shown = recipe._repr_html_()
+    assert "dose * weight" in shown
+    assert "class OneCompartmentOral(wb.Ode)" in shown
+    assert "<script" not in wb.Recipe({**recipe.model, "words": "<script>"})._repr_html_()
+
+
 def test_a_table_is_saved_beside_it_and_found_when_both_are_moved(tmp_path: Path) -> None:
     table = pd.DataFrame({"time": [0.0, 1.0], "conc": [1.0, 0.1 + 0.2]})
     recipe = wb.Recipe.of(OneCompartmentOral, table, columns={"time": "time", "conc": "conc"})

@@ -96,5 +96,12 @@ def __getattr__(name: str) -> Any:
     return found
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Give a notebook the magics of `workbench.widgets.magics`: `%load_ext workbench`."""
+    from workbench.widgets.magics import load
+
+    load(shell)
+
+
 def __dir__() -> list[str]:
     return [*globals(), *_HOME]

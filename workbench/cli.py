@@ -1,4 +1,4 @@
-"""The command line: `workbench run`, `workbench list`, `workbench demo`."""
+"""The command line: `workbench run`, `workbench list`, `workbench lab`, `workbench demo`."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ import click
 from workbench.base.errors import ParameterError, WorkbenchError
 from workbench.base.plainfile import read_plain
 from workbench.base.share import notebook as find
-from workbench.base.share import notebooks
+from workbench.base.share import notebooks, title
 
 if TYPE_CHECKING:
     from workbench.report.notebook import Run
@@ -87,7 +87,7 @@ def list_notebooks(names: Sequence[str]) -> None:
     if not known:
         click.echo("There are no notebooks.")
     for place, (name, path) in enumerate(known.items()):
-        click.echo(f"{chr(10) if place else ''}{name}: {_title(path)}")
+        click.echo(f"{chr(10) if place else ''}{name}: {title(path)}")
         fields = notebook_parameters(path).model_fields
         rows = [
             (key, describe(field), json.dumps(field.default, ensure_ascii=False), field.description or "")
@@ -113,6 +113,19 @@ def demo(output: str) -> None:
     _end(done)
 
 
+@main.command("lab")
+@click.argument("folder", default="workbench-notebooks")
+@click.option("--browser/--no-browser", default=True, help="Whether to open a browser.")
+def lab(folder: str, browser: bool) -> None:
+    """Open JupyterLab on a FOLDER with the notebooks (default: workbench-notebooks), at a start page.
+
+    Notebooks and data that are not there yet are copied into it; what is there is left as it is.
+    """
+    from workbench.report.start_page import furnish, start
+
+    raise SystemExit(start(furnish(Path(folder)), browser=browser))
+
+
 def _end(done: "Run") -> None:
     """Print where the report is; end with a status of its own where it holds numbers not to be trusted."""
     click.echo(done.report)
@@ -121,14 +134,6 @@ def _end(done: "Run") -> None:
         count = len(done.doubts)
         click.echo(f"workbench: {count} of its numbers and tables are not to be trusted: {why}", err=True)
         raise SystemExit(DOUBTED)
-
-
-def _title(path: Path) -> str:
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-        for line in "".join(cell["source"]).splitlines():
-            if cell["cell_type"] == "markdown" and line.startswith("# "):
-                return line[2:].strip()
-    return ""
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

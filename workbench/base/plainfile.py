@@ -8,6 +8,7 @@ from typing import Any
 from workbench.base.errors import ParameterError
 
 _NUMBER = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
+_FLOATS = ("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
 
 
 def read_plain(path: Path) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def read_plain(path: Path) -> dict[str, Any]:
     class Loader(yaml.SafeLoader):
         """YAML's safe loader, for which 1e-3 is a number."""
 
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
+    Loader.add_implicit_resolver(*_FLOATS)
     try:
         given = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
@@ -55,6 +56,7 @@ def plain_text(plain: Mapping[str, Any]) -> str:
     def sequence(dumper: Any, value: list[Any]) -> Any:
         return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=True)
 
+    Dumper.add_implicit_resolver(*_FLOATS)  # so that such a text is quoted
     Dumper.add_representer(str, text)
     Dumper.add_representer(dict, mapping)
     Dumper.add_representer(list, sequence)

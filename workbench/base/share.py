@@ -1,5 +1,6 @@
 """Notebooks and data that come with the package: beside it in a checkout, inside it in a wheel."""
 
+import json
 from pathlib import Path
 
 from workbench.base.errors import DataError, WorkbenchError, unknown
@@ -41,6 +42,15 @@ def notebook(name_or_path: str | Path) -> Path:
             return path.resolve()
         raise WorkbenchError(f"got notebook {str(name_or_path)!r}, which is no file; expected a path or a known name")
     raise WorkbenchError(unknown("notebook", str(name_or_path), known) + " (or the path of an .ipynb file)")
+
+
+def title(path: Path) -> str:
+    """Return the first heading of a notebook, "" where it has none."""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        for line in "".join(cell["source"]).splitlines():
+            if cell["cell_type"] == "markdown" and line.startswith("# "):
+                return line[2:].strip()
+    return ""
 
 
 def data_files() -> dict[str, Path]:

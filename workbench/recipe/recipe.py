@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ SIZES = {"draws": 1000, "tune": 1000, "chains": 4, "seed": 1}
 _SAID = "Saved by workbench: `workbench run twin -f FILE` runs it, wb.build(FILE) opens it."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recipe:
     """All that makes a twin; nothing in it is computed, and equal recipes give equal numbers.
 
@@ -178,6 +179,19 @@ class Recipe:
                 "calibration.trust",
             ]
         return "\n".join(lines) + "\n"
+
+    def __repr__(self) -> str:
+        data = "no data" if self.data is None else self.data if isinstance(self.data, str) else "a table"
+        sizes = ", ".join(f"{size}={getattr(self, size)}" for size in SIZES)
+        return f"Recipe({self.model.get('name')}, {data}, {sizes})"
+
+    def _repr_html_(self) -> str:
+        rows = {**self.columns, **self.inputs, **{name: {"pool": way} for name, way in self.pool.items()}}
+        said = {name: ", ".join(f"{key}: {value}" for key, value in one.items()) for name, one in rows.items()}
+        lines = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(one)}</td></tr>" for n, one in said.items())
+        table = f"<details><summary>Columns, inputs, pooling</summary><table>{lines}</table></details>" if rows else ""
+        code = f"<details><summary>As code</summary><pre>{html.escape(self.code())}</pre></details>"
+        return f"<div><b>{html.escape(repr(self))}</b>{self.declared._repr_html_()}{table}{code}</div>"
 
 
 def _mapping(sources: Mapping[str, Any]) -> str:

@@ -114,6 +114,7 @@ DOMAINS: dict[str, tuple[list[float], dict[str, Any]]] = {
         list(np.arange(0.0, 480.0, 5.0)),
         {"basal": {0.0: 0.012, 200.0: 0.02}, "bolus": {30.0: 4.0}, "meal": {35.0: 50.0}, "kick": {100.0: 0.5}},
     ),
+    "power_plants: Drift": ([0.0, 1.0, 10.0, 400.0], {}),
 }
 """Of each model of a domain, times in its unit and what acts on it."""
 CASES |= {name: (declared(catalogue()[name]), *DOMAINS[name]) for name in DOMAINS}

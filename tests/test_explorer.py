@@ -189,12 +189,43 @@ class Ball(wb.Ode):
         return {"seen": x.height}
 
 
-def test_a_model_that_a_browser_cannot_run_says_so_in_a_page(tmp_path: Path) -> None:
+def test_a_page_of_a_model_that_no_browser_can_run_has_frames(tmp_path: Path) -> None:
     made = scene(Ball(), times=(0.0, 1.0), draws=20)
-    code = 'return [root.querySelector("input").disabled, root.querySelector(".wb-words").textContent]'
-    disabled, words = in_browser(tmp_path, made, code)
-    assert disabled
-    assert "Sliders do nothing here: Ball has events, which a browser cannot run" in words
+    found = in_browser(tmp_path, made, 'return root.explorer.set("e", 0.5);')
+    np.testing.assert_allclose(found, made.quantiles({"e": 0.5}), atol=1e-4)  # e from 1/4 to 4: 1/2 is a position
+    between = in_browser(tmp_path, made, 'return root.explorer.set("e", 0.9);')
+    np.testing.assert_allclose(between, made.quantiles({"e": 0.9}), atol=0.02)
+    np.testing.assert_allclose(in_browser(tmp_path, made, 'return root.explorer.set("e", 1);'), made.base, atol=1e-9)
+    words = in_browser(tmp_path, made, 'return root.querySelector(".wb-words").textContent')
+    assert "Worked out beforehand, one slider at a time: Ball has events, which a browser cannot run" in words
+    assert len(page(made).encode()) < 1_000_000
+
+
+class Balls(Ball):
+    """The same with gravity, which is a second slider."""
+
+    gravity = wb.Parameter("m/s**2", prior=wb.prior.Normal(9.81, 0.5))
+
+    def rhs(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
+        """Fall."""
+        return {"height": x.speed, "speed": -p.gravity}
+
+
+def test_frames_move_one_slider_at_a_time(tmp_path: Path) -> None:
+    made = scene(Balls(), times=(0.0, 1.0), draws=20)
+    code = """
+        const [first, second] = root.querySelectorAll("input[type=range]"), move = (slider, to) => {
+          slider.value = to;
+          slider.dispatchEvent(new Event("input"));
+        };
+        move(first, 200);
+        move(second, 800);
+        return {...root.explorer.settings, first: Number(first.value)};"""
+    found = in_browser(tmp_path, made, code)
+    starts = {control.name: control.start for control in made.controls}
+    assert found[made.controls[0].name] == starts[made.controls[0].name], "the other one went back"
+    assert found[made.controls[1].name] != starts[made.controls[1].name]
+    assert found["first"] == 500
 
 
 def test_the_kernel_answers_where_the_browser_cannot() -> None:

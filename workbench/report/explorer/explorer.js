@@ -2,6 +2,7 @@
 // its method and `solve`, where a browser can run it; where it cannot, `ask(settings)` is called, and the answer, quantiles of each curve, goes to `show`. `tell(settings)` is
 // called when a slider comes to rest.
 function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
+  const still = !engine && !ask;  // frames that were worked out beforehand are all there is
   const {masses} = scene, settings = {}, C = scene.curves.length;
   for (const c of scene.controls) settings[c.name] = c.start;
   root.innerHTML = "";
@@ -31,6 +32,7 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
     if (tell) slider.addEventListener("change", () => tell({...settings}));
     slider.addEventListener("input", () => {
       const share = slider.value / 1000;
+      if (still) asBefore(c);
       settings[c.name] = Math.abs(share - toShare(c, c.start)) < 0.006 ? c.start : fromShare(c, share);
       say();
       wanted();
@@ -38,14 +40,14 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
     say();
     return {slider, say, control: c};
   });
-  make("button", form, {type: "button", textContent: "As it was"}).addEventListener("click", () => {
-    for (const {slider, say, control} of rows) {
+  function asBefore(except = null) {
+    for (const {slider, say, control} of rows) if (control !== except) {
       settings[control.name] = control.start;
       slider.value = 1000 * toShare(control, control.start);
       say();
     }
-    wanted();
-  });
+  }
+  make("button", form, {type: "button", textContent: "As it was"}).addEventListener("click", () => { asBefore(); wanted(); });
   const words = make("p", root, {className: "wb-words"});
   words.setAttribute("aria-live", "polite");
   let pending = false, stale = false, cost = 0.1, settle = 0, last = {solved: 0, ms: 0};
@@ -91,6 +93,7 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
   }
   function wanted() {
     clearTimeout(settle);
+    if (still) { now = framed(scene, settings, base); draw(); return; }
     if (!engine) { if (ask) ask({...settings}); return; }
     stale = true;
     if (!pending) {
@@ -114,14 +117,13 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
       const t = top(now);
       if (t >= 0) lines.push(`${curve.label}: highest median ${short(now[1][t][k])} (90 % ${short(now[0][t][k])} to ${short(now[2][t][k])}) at ${short(scene.times[t], 4)} ${scene.unit}` + (moved && top(base) >= 0 ? `, before ${short(base[1][top(base)][k])}` : ""));
     });
-    if (scene.refusal) lines.push(ask ? `Computed outside the browser: ${scene.refusal}.` : `Sliders do nothing here: ${scene.refusal}, which a browser cannot run.`);
+    if (scene.refusal) lines.push(ask ? `Computed outside the browser: ${scene.refusal}.` : `Worked out beforehand, one slider at a time: ${scene.refusal}, which a browser cannot run.`);
     if (last.failed) lines.push(`${last.failed} draws could not be solved and are left out.`);
     words.textContent = lines.join(". ");
   }
-  if (!engine && !ask) for (const {slider} of rows) slider.disabled = true;
   draw();
   new ResizeObserver(() => requestAnimationFrame(draw)).observe(plots);
-  root.explorer = {settings, compute, show, take, draw, last: () => last, set(name, value) { settings[name] = value; now = engine ? compute(scene.theta.length) : now; draw(); return now; }};
+  root.explorer = {settings, compute, show, take, draw, last: () => last, set(name, value) { settings[name] = value; now = engine ? compute(scene.theta.length) : still ? framed(scene, settings, base) : now; draw(); return now; }};
   return root.explorer;
 }
 
@@ -159,6 +161,20 @@ function parameters(scene, settings, draw) {
     p[k] = Math.min(Math.max(moved, c.floor ?? -Infinity), c.ceiling ?? Infinity);
   }
   return p;
+}
+
+// Between the two frames that were worked out nearest to where the one slider is that moved; see frames.py.
+function framed(scene, settings, base) {
+  const {frames, controls, times, curves, masses} = scene, at = controls.findIndex((c) => settings[c.name] !== c.start);
+  if (at < 0) return base;
+  frames.whole ??= new Uint16Array(Uint8Array.from(atob(frames.data), (letter) => letter.charCodeAt(0)).buffer);
+  const share = toShare(controls[at], settings[controls[at].name]), shares = frames.shares[at], size = masses.length * times.length * curves.length;
+  const next = Math.min(Math.max(shares.findIndex((one) => one >= share - 1e-12), 1), shares.length - 1), right = (share - shares[next - 1]) / (shares[next] - shares[next - 1]);
+  const first = size * (frames.shares.slice(0, at).reduce((sum, some) => sum + some.length, 0) + next - 1);
+  return masses.map((_, m) => times.map((_, t) => curves.map((_, k) => {
+    const place = first + (m * times.length + t) * curves.length + k, [a, b] = [frames.whole[place], frames.whole[place + size]];
+    return a === 65535 || b === 65535 ? null : frames.low[k] + ((1 - right) * a + right * b) / 65534 * (frames.high[k] - frames.low[k]);
+  })));
 }
 
 function acting(scene, settings) {

@@ -6,6 +6,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from workbench.report.explorer.frames import frames
 from workbench.report.explorer.scene import MASSES, Scene
 from workbench.report.style import BLUE, GREY, INK, PAGE, PALE_BLUE, panels, styled
 
@@ -33,9 +34,10 @@ def figure(scene: Scene) -> Any:
 def page(scene: Scene) -> str:
     """Return the explorer as a whole HTML document; plain text, well under 1 MB, nothing from outside.
 
-    Where the model cannot run in a browser (see `Scene.refusal`) it says so beside the figure.
+    Where the model cannot run in a browser (see `Scene.refusal`) it says so, and shows what was worked out beforehand.
     """
-    data = json.dumps(scene.plain(), separators=(",", ":")).replace("</", "<\\/")
+    plain = {**scene.plain(), **({"frames": frames(scene)} if scene.refusal else {})}
+    data = json.dumps(plain, separators=(",", ":")).replace("</", "<\\/")
     title = html.escape(f"{scene.model.name}: {MASSES[2] - MASSES[0]:.0%} of {scene.source}")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'

@@ -4,7 +4,9 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+import xarray as xr
 from models import Dosing, LynxHare
+from pymc.blocking import DictToArrayBijection, RaveledVars
 from test_arrays import sensitive
 from test_sensitivities import DOSING, LYNX, TIMES, problem
 from test_solver import SCENARIO
@@ -15,6 +17,7 @@ from workbench.base.errors import DeclarationError
 from workbench.calibrate.sampling.density import compile_density
 from workbench.simulate.adjoint import PullTaped, SolveTaped, operation
 from workbench.simulate.kernel import source
+from workbench.simulate.kernels.arrays import _by_pullbacks, tangent
 from workbench.simulate.methods.dop853 import DOP853
 from workbench.simulate.methods.rodas5p import RODAS5P
 from workbench.simulate.methods.tsit5 import TSIT5
@@ -185,3 +188,52 @@ def test_graphs_compiled_by_numba_give_what_python_gives():
     np.testing.assert_allclose(made[1], expected[1], rtol=1e-11)
     assert made[2] == len(TIMES)
     assert tuple(made[3]) == expected[2].shape
+
+
+class Shared(wb.Ode):
+    """One start is made of another, and so are a rate and an output."""
+
+    time_unit = "s"
+    adjoint = True
+    x = wb.State("1")
+    y = wb.State("1")
+    b = wb.Parameter("1", prior=wb.prior.LogNormal(median=1.0, sigma=0.3))
+    c = wb.Parameter("1", prior=wb.prior.LogNormal(median=2.0, sigma=0.3))
+    rate = wb.Parameter("1/s", value=0.7)
+    sum = wb.Output("1", noise=wb.noise.Normal(sigma=1.0))
+    twice = wb.Output("1", noise=wb.noise.Normal(sigma=1.0))
+
+    def start(self, p):
+        return {"x": p.b, "y": p.b / p.c}
+
+    def rhs(self, t, x, u, p):
+        flow = p.rate * (x.x - p.c * x.y)
+        return {"x": flow, "y": -flow * x.x}
+
+    def observe(self, t, x, u, p):
+        return {"sum": x.x + p.c, "twice": 2 * (x.x + p.c) * x.y}
+
+
+def test_what_one_output_passes_on_to_another_is_not_left_off():
+    times = np.linspace(0, 2, 9)
+    data = xr.Dataset({n: ("time", 3 + np.sin(times)) for n in ("sum", "twice")}, {"time": times})
+    f = wb.to_pymc(Shared(), data).logp_dlogp_function(ravel_inputs=True)
+    f.set_extra_values({})
+    point = DictToArrayBijection.map(wb.to_pymc(Shared(), data).initial_point())
+
+    def density(values):
+        return f(RaveledVars(values, point.point_map_info))
+
+    step = 1e-4 * np.eye(2)
+    differences = [(density(point.data + h)[0] - density(point.data - h)[0]) / 2e-4 for h in step]
+    np.testing.assert_allclose(density(point.data)[1], differences, rtol=1e-5)
+
+
+def test_a_tangent_by_two_pullbacks_is_the_tangent():
+    x, y, a, b = pt.dscalars("x", "y", "a", "b")
+    outputs = [x * y, (x * y) * x, x]
+    made = [pt.stack(_by_pullbacks(outputs, [x, y], [a, b])), pt.stack(tangent(outputs, [x, y], [a, b]))]
+    at = {x: 2.0, y: 3.0, a: 0.5, b: -1.0}
+    expected = [0.5 * 3 - 2, 0.5 * 12 - 4, 0.5]
+    for one in made:
+        np.testing.assert_allclose(one.eval(at), expected, rtol=1e-12)

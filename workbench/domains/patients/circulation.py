@@ -78,7 +78,6 @@ class Circulation(Ode):
 
     time_unit = "s"
     rtol, atol = 1e-6, 1e-6
-    adjoint = False  # forward sensitivities take as long
     P_sa = State("mmHg", long_name="systemic arteries, across their walls")
     P_sv = State("mmHg", long_name="systemic veins, across their walls")
     P_pa = State("mmHg", long_name="pulmonary arteries, across their walls")

@@ -10,6 +10,7 @@ from typing import Any
 
 from pytensor.gradient import pullback
 from pytensor.graph.basic import Variable
+from pytensor.tensor.basic import tensor_copy
 
 from workbench.declare.loops import Stored
 from workbench.declare.trace import Trace
@@ -65,7 +66,8 @@ def _pull(arrays: Arrays, outputs: Sequence[Variable], weights: str, *, states: 
     wrt = [*(arrays.traced.states if states else []), *arrays.theta]
     if not outputs or not wrt:
         return [_SWEEP, "    poke(W, b + i, 0.0)"] if states else []
-    made = pullback(list(outputs), wrt, list(cotangents), disconnected_inputs="ignore", return_disconnected="zero")
+    apart = [tensor_copy(output) for output in outputs]  # pullback leaves off what one output passes on to another
+    made = pullback(apart, wrt, list(cotangents), disconnected_inputs="ignore", return_disconnected="zero")
     places = [(s, False) for s in arrays.like(arrays.traced.states, "out").values()] if states else []
     places += [(s, True) for s in arrays.like(arrays.theta, "bar").values()]
     stored: list[tuple[Any, Stored, bool]] = [(m.astype("float64"), *p) for m, p in zip(made, places, strict=True)]

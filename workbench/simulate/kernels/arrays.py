@@ -170,9 +170,10 @@ def _by_pullbacks(outputs: Sequence[Variable], wrt: Sequence[Variable], parts: S
     """Return the same for functions whose derivatives PyTensor knows only backwards.
 
     Its own way of doing so loses terms of scalar outputs, whose cotangents, zeros, are one and the same variable.
+    Copies keep an output apart that another one is made of: `pullback` leaves off what the other passes on to it.
     """
     disconnected = {"disconnected_inputs": "ignore", "return_disconnected": "zero"}
     cotangents = [o.type() for o in outputs]
-    back = pullback(list(outputs), list(wrt), cotangents, **disconnected)
-    along = pullback(back, cotangents, list(parts), **disconnected)
+    back = pullback([pt.tensor_copy(o) for o in outputs], list(wrt), cotangents, **disconnected)
+    along = pullback([pt.tensor_copy(b) for b in back], cotangents, list(parts), **disconnected)
     return clone_replace(along, {c: pt.zeros(c.type.shape) for c in cotangents})

@@ -44,6 +44,7 @@ from workbench.declare.kernel import SquaredExponential
 from workbench.declare.prior import Prior
 from workbench.declare.quantity import Input, Output, Parameter
 from workbench.declare.static import Static
+from workbench.domains.power_plants import steam_properties
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,10 +56,6 @@ EXPANSION = 0.25  # (gamma - 1) / gamma of combustion gas, gamma = 1.333
 COMPRESSOR, TURBINE, GENERATOR = 0.86, 0.89, 0.985  # isentropic efficiencies, and that of the generator
 RATIO, STACK = 14.0, 373.15  # pressure ratio at ISO conditions of machines of this generation; exhaust to the stack, K
 ISO = {"T": 288.15, "p": 101325.0, "phi": 0.6}
-SATURATION = (  # n1 to n10 of IAPWS-IF97, table 34
-    0.11670521452767e4, -0.72421316703206e6, -0.17073846940092e2, 0.12020824702470e5, -0.32325550322333e7,
-    0.14915108613530e2, -0.48232657361591e4, 0.40511340542057e6, -0.23855557567849, 0.65017534844798e3,
-)  # fmt: skip
 
 
 def moist_air_density(T: Any, p: Any, phi: Any) -> Any:
@@ -76,13 +73,7 @@ def moist_air_density(T: Any, p: Any, phi: Any) -> Any:
 
 def saturation_temperature(p: Any) -> Any:
     """Return the temperature (K) at which steam of a pressure (Pa) condenses, by (7); 611 Pa to 22.064 MPa."""
-    n = SATURATION
-    b = (p / 1e6) ** 0.25
-    e = b**2 + n[2] * b + n[5]
-    f = n[0] * b**2 + n[3] * b + n[6]
-    g = n[1] * b**2 + n[4] * b + n[7]
-    d = 2 * g / (-f - m.sqrt(f**2 - 4 * e * g))
-    return (n[9] + d - m.sqrt((n[9] + d) ** 2 - 4 * (n[8] + n[9] * d))) / 2
+    return steam_properties.saturation_temperature(p / 1e6)
 
 
 def gas_turbine(T: Any, ratio: Any, firing: Any) -> tuple[Any, Any]:

@@ -207,3 +207,21 @@ def test_gaps_of_a_line_are_kept(tmp_path: Path) -> None:
     table.assign(**{"abp [mmHg]": table["abp [mmHg]"].where(table.index < 1500)}).to_csv(file, index=False)
     data, _ = records.record(file)
     assert int(data["abp"].isnull().sum()) == 100
+
+
+@pytest.mark.slow
+def test_a_patient_whose_parameters_are_known_is_found_again() -> None:
+    true = {"decay": 1.7, "impedance": 0.15, "lungs": 0.2, "strength": 2.6, "swing": 2.0, "rise": 0.22, "first": 70.0}
+    time, inputs = np.arange(0, 7.5, 0.04), regular(7.6)
+    made = wb.simulate(MODEL, time, inputs=inputs, parameters=true).squeeze()
+    rng = np.random.default_rng(3)
+    noisy = {n: ("time", made[n].values + rng.normal(0, 1.0, time.size), {"units": "mmHg"}) for n in ("abp", "pap")}
+    found = wb.calibrate(
+        MODEL, xr.Dataset(noisy, {"time": time}), inputs=inputs, draws=150, tune=250, chains=2, seed=1, progress=False
+    )
+    draws = found.posterior
+    distance = {n: abs(float((draws[n].mean() - v) / draws[n].std())) for n, v in true.items()}
+    assert max(distance.values()) < 3.2, distance
+    narrow = {n: float(draws[n].std() / v) for n, v in true.items() if n != "swing"}
+    assert max(narrow.values()) < 0.25, narrow
+    assert float(np.log(draws["resistance"]).std()) == pytest.approx(0.35, rel=0.3)  # as the prior

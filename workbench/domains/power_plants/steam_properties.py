@@ -19,6 +19,8 @@ Source: IAPWS R7-97(2012). The backward equations are approximations of their ow
 
 from typing import Any
 
+import numpy as np
+
 from workbench.declare import math as m
 from workbench.domains.power_plants.steam_tables import (
     BACKWARD2A_PH,
@@ -32,35 +34,37 @@ from workbench.domains.power_plants.steam_tables import (
 GAS = 0.461526  # kJ/(kg K), equation 1
 
 
-def _sum(terms: Any) -> Any:
-    total: Any = 0.0
-    for term in terms:
-        total = total + term
-    return total
+def _columns(terms: Any) -> tuple[Any, ...]:
+    """Return the columns of a table as arrays."""
+    return tuple(np.array(column, dtype=np.float64) for column in zip(*terms, strict=True))
 
 
-def _power(base: Any, exponent: float) -> Any:
-    """Return a power; the exponents 0 and 1 need none."""
-    return 1.0 if exponent == 0 else base if exponent == 1 else base**exponent
+def _dot(n: Any, *powers: tuple[Any, Any]) -> Any:
+    """Return the sum of n times powers of numbers, arrays (then over a last axis) or symbols."""
+    total: Any = n
+    for base, exponents in powers:
+        total = total * (base[..., None] if isinstance(base, np.ndarray) else base) ** exponents
+    return total.sum(-1) if isinstance(total, np.ndarray) else m.sum(total)
+
+
+_I1, _J1, _N1 = _columns(REGION1)
+_J0, _N0 = _columns(IDEAL2)
+_I2, _J2, _N2 = _columns(RESIDUAL2)
+_PH, _PS = _columns(BACKWARD2A_PH), _columns(BACKWARD2A_PS)
 
 
 def _liquid(p: Any, T: Any) -> tuple[Any, Any]:
     """Return gamma and its derivative by tau, of water (equation 7)."""
     a, b = 7.1 - p / 16.53, 1386.0 / T - 1.222
-    gamma = _sum(n * _power(a, i) * _power(b, j) for i, j, n in REGION1)
-    slope = _sum(n * j * _power(a, i) * _power(b, j - 1) for i, j, n in REGION1 if j)
-    return gamma, slope
+    return _dot(_N1, (a, _I1), (b, _J1)), _dot(_N1 * _J1, (a, _I1), (b, _J1 - 1))
 
 
 def _steam(p: Any, T: Any) -> tuple[Any, Any]:
     """Return gamma and its derivative by tau, of steam (equations 15 to 17)."""
     tau = 540.0 / T
     b = tau - 0.5
-    ideal = m.log(p) + _sum(n * _power(tau, j) for j, n in IDEAL2)
-    ideal_slope = _sum(n * j * _power(tau, j - 1) for j, n in IDEAL2 if j)
-    residual = _sum(n * _power(p, i) * _power(b, j) for i, j, n in RESIDUAL2)
-    residual_slope = _sum(n * j * _power(p, i) * _power(b, j - 1) for i, j, n in RESIDUAL2 if j)
-    return ideal + residual, ideal_slope + residual_slope
+    gamma = m.log(p) + _dot(_N0, (tau, _J0)) + _dot(_N2, (p, _I2), (b, _J2))
+    return gamma, _dot(_N0 * _J0, (tau, _J0 - 1)) + _dot(_N2 * _J2, (p, _I2), (b, _J2 - 1))
 
 
 def water(p: Any, T: Any) -> tuple[Any, Any]:
@@ -77,9 +81,8 @@ def steam(p: Any, T: Any) -> tuple[Any, Any]:
 
 def steam_temperature(p: Any, *, h: Any = None, s: Any = None) -> Any:
     """Return the temperature (K) of steam up to 4 MPa from its enthalpy or its entropy: region 2a."""
-    if h is not None:
-        return _sum(n * _power(p, i) * _power(h / 2000.0 - 2.1, j) for i, j, n in BACKWARD2A_PH)
-    return _sum(n * _power(p, i) * _power(s / 2.0 - 2.0, j) for i, j, n in BACKWARD2A_PS)
+    i, j, n = _PS if h is None else _PH
+    return _dot(n, (p, i), (s / 2.0 - 2.0 if h is None else h / 2000.0 - 2.1, j))
 
 
 def saturation_pressure(T: Any) -> Any:

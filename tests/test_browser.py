@@ -114,6 +114,23 @@ DOMAINS: dict[str, tuple[list[float], dict[str, Any]]] = {
         list(np.arange(0.0, 480.0, 5.0)),
         {"basal": {0.0: 0.012, 200.0: 0.02}, "bolus": {30.0: 4.0}, "meal": {35.0: 50.0}, "kick": {100.0: 0.5}},
     ),
+    "patients: Circulation": (
+        list(np.arange(0.0, 2.5, 0.05)),
+        {
+            "beat": {0.63 * k: 0.63 * k for k in range(5)},
+            "chest": {0.3 * k: float(np.sin(0.3 * k)) for k in range(10)},
+            "tip": {0.0: 0.0},
+        },
+    ),
+    "bridges: Bearings": (
+        [0.0, 5.0, 600.0, 9000.0],
+        {
+            "air": {0.0: 0.0, 9000.0: 2.0},
+            "in_first": {0.0: 0.0, 500.0: 1.0},
+            "on_axis": {0.0: 0.0},
+            "in_second": {0.0: 0.0},
+        },
+    ),
     "power_plants: Drift": ([0.0, 1.0, 10.0, 400.0], {}),
 }
 """Of each model of a domain, times in its unit and what acts on it."""

@@ -210,6 +210,7 @@ def test_a_table_of_the_kernel() -> None:
     assert "did you mean 'pelts'" in session.refused["frame"]
 
 
+@pytest.mark.slow
 def test_what_a_browser_cannot_run_is_computed_by_the_kernel() -> None:
     class Ball(wb.Ode):
         """A ball that falls and bounces."""

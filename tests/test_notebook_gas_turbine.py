@@ -38,6 +38,7 @@ def test_defaults_run_offline() -> None:
     assert (values["hours"], values["data"], values["fast"], values["train_through"]) == ("sample", None, False, 2013)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("through", [2010, 2011])
 def test_one_year_is_too_few(through: int, tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=f"train_through={through}.*expected two years or more"):

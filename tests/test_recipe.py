@@ -165,7 +165,7 @@ plain = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(words, plain, max_size=5))
 def test_plain_data_come_back_from_a_file_as_they_were(tmp_path_factory: Any, data: dict[str, Any]) -> None:
     path = tmp_path_factory.mktemp("plain") / "one.yaml"

@@ -139,3 +139,30 @@ def dosing_exact(times, *, values, start, dose, infusion, release):
         amounts = (scipy.linalg.expm(system * step) @ [*amounts, 1, 0])[:2]
     amounts = np.array([found[float(t)] for t in times])
     return amounts if np.iscomplexobj([*values.values(), *start]) else amounts.real
+
+
+class Ball(wb.Ode):
+    """A ball that bounces, which browsers leave to the kernel."""
+
+    time_unit = "s"
+    height = wb.State("m", start=2.0)
+    speed = wb.State("m/s", start=0.0)
+    e = wb.Parameter("1", prior=wb.prior.Beta(8, 2), long_name="restitution")
+    floor = wb.Event("m", direction="falling")
+    seen = wb.Output("m")
+
+    def rhs(self, t, x, u, p):
+        """Fall."""
+        return {"height": x.speed, "speed": -9.81}
+
+    def events(self, t, x, u, p):
+        """Touch the floor."""
+        return {"floor": x.height}
+
+    def reset(self, t, x, u, p):
+        """Bounce."""
+        return {"floor": {"speed": -p.e * x.speed}}
+
+    def observe(self, t, x, u, p):
+        """See the height."""
+        return {"seen": x.height}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from models import LynxHare, Room
+from models import Ball, LynxHare, Room
 
 import workbench as wb
 from workbench.base.errors import DataError, DeclarationError, ParameterError
@@ -198,6 +198,33 @@ def test_what_was_done_is_a_file_and_opens_equal(tmp_path: Path) -> None:
     assert "ends in .yaml" in panel.view["file"]
 
 
+def test_a_file_that_declares_what_cannot_be_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "twin.yaml"
+    for text, message in (
+        ("model: {name: A, kind: Ode, time_unit: h, quantities: {x: 3}, equations: {}}", "x: got 3"),
+        ("model: {name: A, kind: Ode, time_unit: h, quantities: {}, equations: {}}", "got no state"),
+        ("model: 3", "model: got 3"),
+    ):
+        path.write_text(text)
+        person = theophylline()
+        before = person.panel.recipe
+        person.does(do="open", path=str(path))
+        assert message in person.panel.view["file"]
+        assert person.panel.recipe == before
+        with pytest.raises(DeclarationError, match=message):
+            wb.build(path)
+
+
+def test_pairs_of_time_and_value_keep_their_digits_and_slips_of_the_pen() -> None:
+    person = theophylline().sets("how/dose", "series").sets("series/dose", "0: 320.123456789, 12: 1e-7")
+    assert person.panel.recipe.inputs["dose"] == {"series": [[0.0, 320.123456789], [12.0, 1e-7]]}
+    assert person.items()["series/dose"]["value"] == "0: 320.123456789, 12: 1e-07"
+    for slip in ("a: 5", "0: 320, 12", "0: 320, 12: x", ","):
+        person.sets("series/dose", slip)
+        assert person.items()["series/dose"]["value"] == slip
+        assert "expected pairs of a time and a value" in person.panel.problems["inputs/dose"]
+
+
 def test_a_table_of_the_kernel() -> None:
     table = pd.read_csv(data_file("lynx_hare.csv"), comment="#")
     panel = wb.build(LynxHare, table)
@@ -212,28 +239,6 @@ def test_a_table_of_the_kernel() -> None:
 
 @pytest.mark.slow
 def test_what_a_browser_cannot_run_is_computed_by_the_kernel() -> None:
-    class Ball(wb.Ode):
-        """A ball that falls and bounces."""
-
-        time_unit = "s"
-        height, speed = wb.State("m", start=2.0), wb.State("m/s", start=0.0)
-        e = wb.Parameter("1", prior=wb.prior.Beta(8, 2))
-        g = wb.Parameter("m/s**2", value=9.81)
-        floor = wb.Event("m", direction="falling")
-        seen = wb.Output("m", noise=wb.noise.Normal(sigma=0.1))
-
-        def rhs(self, t, x, u, p):
-            return {"height": x.speed, "speed": -p.g}
-
-        def events(self, t, x, u, p):
-            return {"floor": x.height}
-
-        def reset(self, t, x, u, p):
-            return {"floor": {"speed": -p.e * x.speed}}
-
-        def observe(self, t, x, u, p):
-            return {"seen": x.height}
-
     person = Person(wb.build(Ball))
     assert person.panel.code == "null"
     assert "events" in person.panel.scene["refusal"]
@@ -268,6 +273,7 @@ def test_a_run_in_the_background_is_told_of_and_shown() -> None:
     assert calibration is not None
     mine = alone.calibrate(progress=False)
     assert calibration.posterior.drop_attrs().equals(mine.posterior.drop_attrs())
+    assert calibration.posterior.attrs.keys() == mine.posterior.attrs.keys(), "a panel leaves nothing behind in it"
 
 
 def test_a_run_is_stopped_and_keeps_what_was_drawn() -> None:

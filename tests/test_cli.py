@@ -56,7 +56,7 @@ def test_version_is_one_line() -> None:
         (["run", "tinny"], "workbench: got unknown notebook 'tinny'; expected one of"),
         (["run", TINY, "-p", "xx=1"], "workbench: tiny: got unknown parameter 'xx'; expected one of 'x', 'fail'; did"),
         (["run", TINY, "-p", "x=-1e-3"], "workbench: tiny: x: got -0.001; expected a number above 0"),
-        (["run", TINY, "-p", "x"], "workbench: got -p 'x'; expected -p key=value"),
+        (["run", TINY, "-p", "x"], "workbench: got the parameter 'x'; expected key=value"),
         (["run", TINY, "-f", "absent.yaml"], "workbench: got 'absent.yaml', which cannot be read"),
         (["list", "tinny"], "workbench: got unknown notebook 'tinny'"),
     ],

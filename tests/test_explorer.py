@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import traitlets
 from conftest import need
-from models import LynxHare, Room
+from models import Ball, LynxHare, Room
 
 import workbench as wb
 from workbench.base.errors import DataError
@@ -160,33 +160,6 @@ def test_a_page_needs_nothing_from_outside_and_is_small(calibration: wb.Calibrat
     assert len(text.encode()) < 1_000_000
     assert re.search(r"<noscript><svg.*</svg></noscript>", text, re.DOTALL), "a figure where no script runs"
     assert "</script" not in text.split('id="scene">')[1].split("</script>")[0]
-
-
-class Ball(wb.Ode):
-    """A ball that bounces, which browsers leave to the kernel."""
-
-    time_unit = "s"
-    height = wb.State("m", start=2.0)
-    speed = wb.State("m/s", start=0.0)
-    e = wb.Parameter("1", prior=wb.prior.Beta(8, 2), long_name="restitution")
-    floor = wb.Event("m", direction="falling")
-    seen = wb.Output("m")
-
-    def rhs(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
-        """Fall."""
-        return {"height": x.speed, "speed": -9.81}
-
-    def events(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
-        """Touch the floor."""
-        return {"floor": x.height}
-
-    def reset(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
-        """Bounce."""
-        return {"floor": {"speed": -p.e * x.speed}}
-
-    def observe(self, t: Any, x: Any, u: Any, p: Any) -> dict[str, Any]:
-        """See the height."""
-        return {"seen": x.height}
 
 
 def test_a_page_of_a_model_that_no_browser_can_run_has_frames(tmp_path: Path) -> None:

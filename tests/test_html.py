@@ -253,8 +253,9 @@ def test_numbers_as_print_has_them(value: float, text: str) -> None:
 
 
 def test_units_and_latex_as_print_has_them() -> None:
-    assert [unit_text(unit) for unit in ("m**3/h", "degC", "1", None, "kW * h", "1/h", "s**-1", "kN/s**0.5")] == [
-        "m³/h", "°C", "", "", "kW h", "1/h", "s⁻¹", "kN/√s",
+    units = ("m**3/h", "degC", "1", None, "kW * h", "1/h", "s**-1", "kN/s**0.5", "(mg/m**3)**0.5")
+    assert [unit_text(unit) for unit in units] == [
+        "m³/h", "°C", "", "", "kW h", "1/h", "s⁻¹", "kN/√s", "√(mg/m³)",
     ]  # fmt: skip
     assert latex_text(r"50 % of a_b & c² ± 3 µg, λ_Δ {x} ~^\ ") == (
         r"50 \% of a\_b \& c$^{2}$ $\pm$ 3 $\mu$g, $\lambda$\_$\Delta$ \{x\} "

@@ -148,13 +148,25 @@ def test_a_table_is_saved_beside_it_and_found_when_both_are_moved(tmp_path: Path
         recipe.plain()
     recipe.save(tmp_path / "twin.yaml")
     (tmp_path / "moved").mkdir()
-    for name in ("twin.yaml", "twin.csv"):
+    for name in ("twin.yaml", "twin.data.csv"):
         (tmp_path / name).rename(tmp_path / "moved" / name)
     moved = wb.Recipe.open(tmp_path / "moved" / "twin.yaml")
     assert moved.read().readings.equals(recipe.read().readings)
-    (tmp_path / "moved" / "twin.csv").write_text("time,conc\n0,1\n1,2\n")
+    (tmp_path / "moved" / "twin.data.csv").write_text("time,conc\n0,1\n1,2\n")
     with pytest.raises(DataError, match=r"with SHA-256 .*the file that the recipe was saved with"):
         moved.read()
+
+
+def test_what_is_written_beside_it_reads_the_same_and_takes_nothings_place(tmp_path: Path) -> None:
+    dates = pd.date_range("2024-01-01", periods=3, freq="h")
+    table = pd.DataFrame({"conc [ug/mL]": [1.0, 0.1 + 0.2, 1e-300]}, index=dates)
+    (tmp_path / "twin.csv").write_text("mine")
+    recipe = wb.Recipe.of(OneCompartmentOral, table, columns={"time": "time", "conc": "conc"})
+    saved = recipe.save(tmp_path / "twin.yaml")
+    assert (tmp_path / "twin.csv").read_text() == "mine"
+    ours, theirs = recipe.read().readings, saved.read().readings
+    assert pd.to_datetime(theirs["time"]).tolist() == ours["time"].tolist()
+    assert theirs["conc [mg/L]"].equals(ours["conc [mg/L]"])
 
 
 words = st.text(max_size=40)

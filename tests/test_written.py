@@ -194,7 +194,10 @@ def test_what_is_no_formula_is_refused_in_words(text: Any, message: str) -> None
         ({"quantities": {"T": {"quantity": "Stat", "unit": "K"}}}, r"unknown quantity 'Stat'.*did you mean 'State'"),
         ({"quantities": {"T": {"quantity": "State"}}}, r"T: got no unit"),
         ({"quantities": {"T": {"quantity": "State", "unit": "K", "begin": 1}}}, r"unknown argument 'begin'"),
-        ({"quantities": {"__x": {"quantity": "State", "unit": "K"}}}, r"__x"),
+        ({"quantities": {"__x": {"quantity": "State", "unit": "K"}}}, r"got the name '__x'; expected.*a letter first"),
+        ({"quantities": {"__init__": {"quantity": "State", "unit": "K"}}}, r"got the name '__init__'"),
+        ({"words": 3}, r"got words=3; expected text"),
+        ({"rtol": "small"}, r"got rtol='small'; expected a number"),
         ({"quantities": ["T"]}, r"expected names with what belongs to them"),
     ],
 )

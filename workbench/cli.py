@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.base.errors import ParameterError, WorkbenchError
+from workbench.base.errors import WorkbenchError
 from workbench.base.plainfile import read_plain
 from workbench.base.share import notebook as find
 from workbench.base.share import notebooks, title
@@ -64,15 +64,10 @@ def run(name: str, texts: Sequence[str], file: str | None, output: str | None, c
     written, and strikes numbers through that failed the trust card of their calibration.
     """
     from workbench.report.notebook import run_notebook
-    from workbench.report.parameters import read_texts
+    from workbench.report.parameters import read_pairs
 
     path = find(name)
-    given = read_plain(Path(file)) if file else {}
-    pairs = [text.partition("=") for text in texts]
-    for key, equals, _ in pairs:
-        if not equals or not key.strip():
-            raise ParameterError(f"got -p {key!r}; expected -p key=value")
-    given |= read_texts(path, {key.strip(): value for key, _, value in pairs})
+    given = {**(read_plain(Path(file)) if file else {}), **read_pairs(path, texts)}
     _end(run_notebook(path, given, output=output or Path("runs") / path.stem, code=code))
 
 

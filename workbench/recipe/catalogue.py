@@ -1,7 +1,6 @@
 """The models that come with the package, found where domains declare them; nothing here names one."""
 
 import importlib
-import inspect
 import pkgutil
 from functools import cache
 from types import ModuleType
@@ -45,8 +44,3 @@ def chosen(name: str) -> dict[str, Any]:
     if name not in known:
         raise DeclarationError(unknown("model", name, known))
     return known[name]
-
-
-def words_of(plain: dict[str, Any]) -> str:
-    """Return the first sentence of what a model says of itself."""
-    return inspect.cleandoc(plain.get("words", "")).partition("\n")[0]

@@ -129,6 +129,16 @@ def open_table(data: Any) -> dict[str, Column]:
     return _netcdf(path) if path.suffix in (".nc", ".netcdf", ".h5") else read_table(path, "data")
 
 
+def write_table(data: Any, path: Path) -> Path:
+    """Write the columns of a DataFrame, those of its index that count included, as a CSV file that reads the same."""
+    import pandas as pd
+
+    columns = open_table(data)
+    named = {f"{name} [{one.units}]" if one.units else name: one.values for name, one in columns.items()}
+    pd.DataFrame(named).to_csv(path, index=False)
+    return path
+
+
 def _netcdf(path: Path) -> dict[str, Column]:
     import xarray as xr
 

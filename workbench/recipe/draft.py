@@ -69,7 +69,7 @@ class Draft:
 
 
 def number(text: Any) -> Any:
-    """Return the number that a text is, or the text; a whole number of texts without a point."""
+    """Return the number that a text is, or the text."""
     if not isinstance(text, str):
         return text
     try:

@@ -15,7 +15,7 @@ from workbench.base.plainfile import plain_text, read_plain
 from workbench.declare.model import Model, as_model
 from workbench.declare.written.code import code_of, literal
 from workbench.declare.written.declaration import declared, written
-from workbench.recipe.columns import Read, read, source_of
+from workbench.recipe.columns import Read, read, source_of, write_table
 
 if TYPE_CHECKING:
     from workbench.calibrate.calibration import Calibration
@@ -98,7 +98,7 @@ class Recipe:
     def save(self, path: str | Path) -> "Recipe":
         """Write the recipe as YAML, with the hash of its data file; return it as `open` reads it.
 
-        A DataFrame is written beside it as CSV.
+        A DataFrame is written beside it, as `<name>.data.csv`.
         """
         path = Path(path).expanduser()
         made = self.kept(path)
@@ -111,9 +111,7 @@ class Recipe:
         if data is None:
             return self
         if not isinstance(data, str):
-            place = path.with_suffix(".csv")
-            data.to_csv(place, index=any(data.index.names))
-            data = place
+            data = write_table(data, path.with_suffix(".data.csv"))
         place = Path(data).expanduser().absolute()
         return dataclasses.replace(self, data=place.as_posix(), sha256=digest(place))
 

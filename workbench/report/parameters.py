@@ -8,7 +8,7 @@ The cell is read as text and never run; each annotation becomes a field of a str
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +152,21 @@ def validate(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
         If a name is unknown, a type wrong or a value out of range; every problem is listed with got, expected, nearest.
     """
     return check(notebook_parameters(path), given, Path(path).stem)
+
+
+def read_pairs(path: Path, texts: Iterable[str]) -> dict[str, Any]:
+    """Return the values of texts such as "draws=500", as `read_texts` reads them.
+
+    Raises
+    ------
+    ParameterError
+        If one is no pair, or `read_texts` refuses it.
+    """
+    pairs = [text.partition("=") for text in texts]
+    for key, equals, _ in pairs:
+        if not equals or not key.strip():
+            raise ParameterError(f"got the parameter {key!r}; expected key=value")
+    return read_texts(path, {key.strip(): value for key, _, value in pairs})
 
 
 def read_texts(path: str | Path, texts: Mapping[str, str]) -> dict[str, Any]:

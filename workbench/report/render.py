@@ -42,7 +42,7 @@ def number_text(value: float, digits: int = 3) -> str:
 
 def unit_text(unit: str | None) -> str:
     """Return a unit as print has it: "m**3/h" becomes "m³/h", "kN/s**0.5" "kN/√s", "degC" "°C", "1" nothing."""
-    words = re.sub(r"(\w+)\s*\*\*\s*0\.5\b", r"√\1", unit or "")
+    words = re.sub(r"(\w+|\([^()]*\))\s*\*\*\s*0\.5\b", r"√\1", unit or "")
     words = re.sub(r"\*\*\s*(-?\d+)", lambda power: power[1].translate(_SUPERSCRIPTS), words)
     words = re.sub(r"[A-Za-z_]+|^1$", lambda word: _UNIT_WORDS.get(word[0], word[0]), words.strip())
     return re.sub(r"\s*\*\s*", " ", words)

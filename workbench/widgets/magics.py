@@ -49,7 +49,7 @@ def notebooks(line: str, names: dict[str, Any]) -> None:
 def run_notebook(line: str, names: dict[str, Any]) -> Any:
     """%run_notebook name key=value ... [-o folder]: `wb.run_notebook`; values are read as `workbench run -p` does."""
     from workbench.report.notebook import run_notebook as run
-    from workbench.report.parameters import read_texts
+    from workbench.report.parameters import read_pairs
 
     words = shlex.split(line)
     output = None
@@ -59,13 +59,8 @@ def run_notebook(line: str, names: dict[str, Any]) -> Any:
         words = words[:place] + words[place + 2 :]
     if not words:
         raise ParameterError("%run_notebook: got no notebook; expected a name, as %notebooks lists them")
-    pairs = [word.partition("=") for word in words[1:]]
-    for key, equals, _ in pairs:
-        if not equals:
-            raise ParameterError(f"%run_notebook: got {key!r}; expected key=value")
     path = notebook(words[0])
-    given = read_texts(path, {key: value for key, _, value in pairs})
-    return run(path, given, output=output or Path("runs") / path.stem)
+    return run(path, read_pairs(path, words[1:]), output=output or Path("runs") / path.stem)
 
 
 def _named(word: str, names: dict[str, Any], magic: str) -> Any:

@@ -134,14 +134,20 @@ def checked(plain: Any) -> dict[str, Any]:
     for key in ("name", "kind", "time_unit"):
         if not isinstance(plain.get(key), str):
             raise DeclarationError(f"model: got {key}={plain.get(key)!r}; expected text")
+    if not isinstance(plain.get("words", ""), str):
+        raise DeclarationError(f"model: got words={plain['words']!r}; expected text")
+    for key in _TUNING:
+        if not isinstance(plain.get(key), int | float | None):
+            raise DeclarationError(f"model: got {key}={plain[key]!r}; expected a number")
     if plain["kind"] not in KINDS:
         raise DeclarationError(unknown("kind", plain["kind"], KINDS, "model"))
     for key in ("quantities", "equations"):
         plain[key] = _mapping(plain.get(key, {}), f"model: {key}")
     for name in (plain["name"], *plain["quantities"]):
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name in ("t", "pi"):
+        plain_name = isinstance(name, str) and name.isidentifier() and not name.startswith("_")
+        if not plain_name or keyword.iskeyword(name) or name in ("t", "pi"):
             raise DeclarationError(
-                f"model: got the name {name!r}; expected letters, digits and _, and no word of Python"
+                f"model: got the name {name!r}; expected letters, digits and _, a letter first, and no word of Python"
             )
     for method in plain["equations"]:
         methods = KINDS[plain["kind"]]._methods

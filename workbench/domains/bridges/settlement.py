@@ -166,7 +166,7 @@ def places(seen: Record) -> NDArray[np.int64]:
         quick = (np.nan_to_num(rate) > MOVING).all(axis=1)
         moving = np.r_[quick, False] | np.r_[False, quick]
         moving |= np.r_[False, moving[:-1]] | np.r_[moving[1:], False]  # a vehicle that comes to rest swings
-        above = np.nanmin(seen.force[rows] - np.nanmedian(seen.force[rows[:3]], axis=0), axis=1)
+        above = np.fmin.reduce(seen.force[rows] - np.nanmedian(seen.force[rows[:3]], axis=0), axis=1)
         high = np.nanmax(above[~moving], initial=0.0)
         over = above > 0.75 * high
         loaded = ~moving & (above > STANDING)

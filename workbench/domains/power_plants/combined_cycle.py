@@ -45,15 +45,21 @@ from workbench.declare.prior import Prior
 from workbench.declare.quantity import Input, Output, Parameter
 from workbench.declare.static import Static
 from workbench.domains.power_plants import steam_properties
+from workbench.domains.power_plants.gases import (
+    AIR,
+    EXPANSION,
+    GENERATOR,
+    HOT,
+    STEAM,
+    compression_work,
+    vapour_pressure,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Array = NDArray[np.float64]
-AIR, STEAM = 287.05, 461.5  # gas constants, J/(kg K)
-COLD, HOT = 1005.0, 1148.0  # heat capacities of air and of combustion gas, J/(kg K)
-EXPANSION = 0.25  # (gamma - 1) / gamma of combustion gas, gamma = 1.333
-COMPRESSOR, TURBINE, GENERATOR = 0.86, 0.89, 0.985  # isentropic efficiencies, and that of the generator
+COMPRESSOR, TURBINE = 0.86, 0.89  # isentropic efficiencies
 RATIO, STACK = 14.0, 373.15  # pressure ratio at ISO conditions of machines of this generation; exhaust to the stack, K
 ISO = {"T": 288.15, "p": 101325.0, "phi": 0.6}
 
@@ -66,8 +72,7 @@ def moist_air_density(T: Any, p: Any, phi: Any) -> Any:
     T, p, phi
         Temperature (K), pressure (Pa), relative humidity (0 to 1); numbers, arrays or symbols.
     """
-    celsius = T - 273.15
-    vapour = phi * 610.94 * m.exp(17.625 * celsius / (celsius + 243.04))  # (1)
+    vapour = vapour_pressure(T - 273.15, phi)  # (1)
     return (p - vapour) / (AIR * T) + vapour / (STEAM * T)  # (2)
 
 
@@ -78,9 +83,8 @@ def saturation_temperature(p: Any) -> Any:
 
 def gas_turbine(T: Any, ratio: Any, firing: Any) -> tuple[Any, Any]:
     """Return the net specific work (J/kg) and the exhaust temperature (K) by (5) and (6); temperatures in K."""
-    compression = COLD * T * (ratio ** (AIR / COLD) - 1) / COMPRESSOR  # (5)
     expansion = TURBINE * HOT * firing * (1 - ratio**-EXPANSION)  # (6)
-    return expansion - compression, firing - expansion / HOT
+    return expansion - compression_work(T, ratio, COMPRESSOR), firing - expansion / HOT  # (5)
 
 
 def steam_work(exhaust: Any, condensing: Any) -> Any:

@@ -42,16 +42,7 @@ from workbench.declare.kernel import SquaredExponential
 from workbench.declare.ode import Ode
 from workbench.declare.quantity import Input, Output, Parameter, State
 from workbench.declare.static import Static
-
-AIR = 287.05  # gas constant, J/(kg K)
-COLD, HOT = 1005.0, 1148.0  # heat capacities of air and of combustion gas, J/(kg K)
-EXPANSION = 0.25  # (gamma - 1) / gamma of combustion gas, gamma = 1.333
-GENERATOR = 0.985  # efficiency of the generator
-
-
-def compression_work(T: Any, ratio: Any, efficiency: Any) -> Any:
-    """Return the work (J/kg) that air of a temperature (K) takes, by (2)."""
-    return COLD * T * (ratio ** (AIR / COLD) - 1) / efficiency
+from workbench.domains.power_plants.gases import EXPANSION, GENERATOR, HOT, compression_work, vapour_pressure
 
 
 def firing_temperature(exhaust: Any, ratio: Any, efficiency: Any) -> Any:
@@ -79,7 +70,7 @@ def net_power(T: Any, inlet: Any, discharge: Any, exhaust: Any, characteristic: 
     flow = capacity * discharge / m.sqrt(firing)  # (5)
     corrected = flow / 500.0 * m.sqrt(T / 288.15) * 101325.0 / inlet
     efficiency = compressor + by_temperature * (T - 290.0) / 100.0 + by_flow * (corrected - 1.0)  # (6)
-    return GENERATOR * flow * (HOT * (firing - exhaust) - compression_work(T, ratio, efficiency))  # (7)
+    return GENERATOR * flow * (HOT * (firing - exhaust) - compression_work(T, ratio, efficiency))  # (2), (7)
 
 
 def inlet_loss(ratio: Any, firing: Any, work: Any, efficiency: Any) -> Any:
@@ -101,11 +92,8 @@ def inlet_loss(ratio: Any, firing: Any, work: Any, efficiency: Any) -> Any:
 
 
 def humidity_ratio(celsius: Any, pressure: Any, phi: Any) -> Any:
-    """Return the water in dry air (kg/kg) by (8): temperature in degC, pressure in Pa, relative humidity 0 to 1.
-
-    Saturation by Alduchov & Eskridge (1996), J. Appl. Meteorol. 35, 601, equation 21.
-    """
-    vapour = phi * 610.94 * m.exp(17.625 * celsius / (celsius + 243.04))
+    """Return the water in dry air (kg/kg) by (8): temperature in degC, pressure in Pa, relative humidity 0 to 1."""
+    vapour = vapour_pressure(celsius, phi)
     return 0.622 * vapour / (pressure - vapour)
 
 

@@ -35,12 +35,12 @@ from workbench.declare.noise import Noise
 from workbench.declare.quantity import Output, Parameter
 from workbench.declare.static import Static
 from workbench.domains.power_plants import steam_properties as if97
+from workbench.domains.power_plants.gases import GENERATOR
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
-GENERATOR = 0.985  # efficiency of the generator, known
 COOLING = 4.19  # heat capacity of cooling water, kJ/(kg K)
 ZERO = 273.15
 STATES = ("m1", "p1", "T1", "p2", "p3", "mw", "Ti", "eta_hp", "eta_lp")

@@ -195,7 +195,12 @@ def _printed(method: str, name: str, text: Any) -> str:
         return ""
 
 
+def digits(value: float) -> str:
+    """Return a number with all its digits, whole ones without a point."""
+    return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
 def _number_text(value: Any) -> str:
     if isinstance(value, float):
-        return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+        return digits(value) if value.is_integer() else f"{value:.6g}"
     return str(value)

@@ -17,7 +17,7 @@ from workbench.report.explorer.scene import Scene
 from workbench.report.explorer.scene import scene as scene_of
 from workbench.widgets.builder.results import pages
 from workbench.widgets.builder.running import IDLE, Running
-from workbench.widgets.builder.session import Session
+from workbench.widgets.builder.session import Session, opened
 from workbench.widgets.latest import Latest
 
 _HERE = Path(__file__).parent
@@ -111,9 +111,8 @@ class Builder(anywidget.AnyWidget):
         }
         if shown is not None:
             self._shown = shown
-            with self.hold_sync():
-                self.code = shown.code()
-                self.scene = {**shown.plain(base=False), "count": self._seen}
+            self.code = shown.code()  # before the scene, which the browser waits for
+            self.scene = {**shown.plain(base=False), "count": self._seen}
             if shown.refusal:
                 self._slow.ask({})
 
@@ -164,12 +163,13 @@ def build(source: Any = None, data: Any = None) -> Builder:
     Raises
     ------
     DeclarationError
-        If the model cannot be written as formulas (it has vectors, or is of another kind than `wb.Ode` and `wb.Map`).
+        If the model cannot be written as formulas (it has vectors, or is of another kind than `wb.Ode` and `wb.Map`),
+        or what the file declares cannot be.
     ParameterError
         If the file is no saved recipe.
     """
     if isinstance(source, str | Path):
-        source = Recipe.open(source)
+        source = opened(Path(source))
     if source is None:
         draft = Draft()
     else:

@@ -41,7 +41,8 @@ class Running(Progress):
         super().__init__(show=False)
         self._tell, self._done = tell, done
         self._lock = threading.Lock()
-        self._told = 0.0
+        self._told = self._next_look = 0.0
+        self._sampling_since: float | None = None
         self._state: State = {**IDLE, "state": "running", "words": "reading the data"}
         self._thread = threading.Thread(target=self._run, args=(recipe,), daemon=True, name="calibration")
 
@@ -62,8 +63,8 @@ class Running(Progress):
 
     def stop(self) -> None:
         """Ask it to end; what was drawn is kept."""
-        super().stop()
         self._change(words="stopping")
+        super().stop()
 
     @contextmanager
     def phase(self, name: str, words: str) -> Iterator[None]:
@@ -76,22 +77,26 @@ class Running(Progress):
     def chains(self, chains: list[Any]) -> None:
         """Tell how far the chains are (called by the sampler from a thread of its own)."""
         finished, total = sum(c.finished_draws for c in chains), max(1, sum(c.total_draws for c in chains))
-        share = finished / total
-        since = self.seconds.setdefault("_sampling_began", time.perf_counter())
-        left = (time.perf_counter() - since) * (1 - share) / share if share > 0.02 else None
+        share, now = finished / total, time.perf_counter()
+        self._sampling_since = self._sampling_since or now
+        left = (now - self._sampling_since) * (1 - share) / share if share > 0.02 else None
         tuning = ", tuning" if any(c.tuning for c in chains) else ""
         divergences = sum(c.divergences for c in chains)
         self._change(words=f"sampling{tuning}", share=share, left=left, divergences=divergences, often=True)
 
     def look(self, draws: Look) -> None:
-        """Tell of the draws so far."""
+        """Tell of the draws so far; seldom where there are so many that a look takes long."""
+        began = time.perf_counter()
+        if began < self._next_look:
+            return
         self._change(traces=[_trace(name, values) for name, values in list(_scalars(draws()))[:_TRACES]])
+        now = time.perf_counter()
+        self._next_look = now + 20 * (now - began)
 
     def _change(self, *, often: bool = False, **changes: Any) -> None:
         with self._lock:
-            if self._stop.is_set():
-                changes.pop("words", None) if changes.get("words") != "stopping" else None
-            self._state = {**self._state, **changes}
+            kept = {"words": self._state["words"]} if self._stop.is_set() else {}  # it goes on saying that it stops
+            self._state = {**self._state, **changes, **kept}
             if often and time.perf_counter() - self._told < _OFTEN:
                 return
             self._told = time.perf_counter()
@@ -126,4 +131,4 @@ def _scalars(draws: Any) -> Iterator[tuple[str, Any]]:
 def _trace(name: str, chains: Any) -> dict[str, Any]:
     count = chains.shape[1]
     chosen = np.unique(np.linspace(0, count - 1, min(_POINTS, count)).round().astype(int))
-    return {"name": name, "chains": np.asarray(chains)[:, chosen].round(12).tolist(), "draws": int(count)}
+    return {"name": name, "chains": np.asarray(chains)[:, chosen].tolist(), "draws": int(count)}

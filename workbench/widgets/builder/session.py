@@ -216,21 +216,27 @@ class Session:
             self._overwrite = now
             raise DataError(f"{path} is there already, and this panel did not write it; save again to overwrite it")
         self.recipe().save(place)
-        self._file, self.said = (
-            (str(place.absolute()), digest(place)),
-            f"Saved. Run it with: workbench run twin -f {path}",
-        )
+        self._file = str(place.absolute()), digest(place)
+        self.said = f"Saved. Run it with: workbench run twin -f {path}"
 
     def _open(self, path: str) -> None:
         place = Path(path).expanduser()
-        self._edit(Draft.of(Recipe.open(place)))
+        self._edit(Draft.of(opened(place)))
         self._file, self.said = (str(place.absolute()), digest(place)), f"{place.name} is open."
+
+
+def opened(path: Path) -> Recipe:
+    """Return the recipe in a file, whose declaration can be: a form has no fields for anything else."""
+    recipe = Recipe.open(path)
+    recipe.declared  # noqa: B018 - its error says what cannot be
+    return recipe
 
 
 def _pairs(text: str) -> Any:
     """Return pairs of time and value from "0: 320, 12: 320"; the text where it is none."""
     pairs = [[drafts.number(part) for part in one.split(":")] for one in text.split(",") if one.strip()]
-    return pairs if all(len(pair) == 2 for pair in pairs) else text
+    whole = all(len(pair) == 2 and all(isinstance(part, float) for part in pair) for pair in pairs)
+    return pairs if pairs and whole else text
 
 
 def _fixed(draft: Draft) -> dict[str, Any]:

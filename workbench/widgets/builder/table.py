@@ -7,7 +7,7 @@ from typing import Any
 from workbench.base.schema import TIME, UNIT
 from workbench.base.tables import Column
 from workbench.report.render import unit_text
-from workbench.widgets.builder.form import Form, Item
+from workbench.widgets.builder.form import Form, Item, digits
 
 _MOST = 5  # rows of a table that are shown
 
@@ -69,7 +69,7 @@ def _inputs(form: Form, table: Mapping[str, Column]) -> list[Item]:
             row["items"] = [first, form.field(f"{place}/value", "Number", given.get("value", ""), short=True)]
         else:
             pairs = given.get("series", "")
-            text = pairs if isinstance(pairs, str) else ", ".join(f"{t:g}: {v:g}" for t, v in pairs)
+            text = pairs if isinstance(pairs, str) else ", ".join(f"{digits(t)}: {digits(v)}" for t, v in pairs)
             row["items"] = [first, form.field(f"series/{name}", "time: value", text, hint="0: 320, 12: 320")]
         items.append(row)
     return items

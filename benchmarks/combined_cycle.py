@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 
 import workbench as wb
 from workbench.base.fetch import fetch
-from workbench.calibrate.discrepancy.discrepancy import at_data
+from workbench.calibrate.discrepancy.discrepancy import expected
 from workbench.calibrate.discrepancy.integrated import drawn_back
 from workbench.calibrate.predict import outputs_of, solve_data
 from workbench.calibrate.problem import Problem, pose
@@ -60,7 +60,7 @@ def scores_of(calibration: wb.Calibration, test: np.ndarray, functions: int) -> 
     term = kept.terms["power"]
     variables = {str(n): v.values for n, v in calibration.posterior.data_vars.items() if n != term.weights}
     variables = drawn_back(seen, variables, np.random.default_rng(0))
-    return scored(kept.readings("power"), at_data(kept, "power", variables, means(kept, variables)), variables)
+    return scored(kept.readings("power"), expected(kept, "power", variables, means(kept, variables)), variables)
 
 
 def means(problem: Problem, variables: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -13,6 +13,7 @@ import workbench as wb
 from workbench.base.errors import DataError
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.trust.compare import ALIKE, compare, stacking
+from workbench.calibrate.trust.leave_out import leave_one_out
 
 SIGMA, PRIOR = 0.5, 3.0
 X = np.linspace(-1.0, 1.0, 25)
@@ -136,3 +137,17 @@ def test_what_cannot_be_compared_is_refused(level, line):
             compare({"level": level, "wrong": wrong})
     with pytest.raises(DataError, match="at least two"):
         compare({"level": level})
+
+
+def test_readings_that_no_parameter_can_move_are_scored_as_they_are():
+    """An output that is known before (a deflection without a load) beside one that is not."""
+    rng = np.random.default_rng(0)
+    density = rng.normal(-1.0, 0.3, size=(2, 400, 6))
+    posterior = xr.Dataset({"a": (("chain", "draw"), rng.normal(size=(2, 400)))}, {"chain": [0, 1], "draw": range(400)})
+    alone = leave_one_out(posterior, density[..., :4])
+    density[..., 4:] = [-0.7, -2.0]
+    both = leave_one_out(posterior, density)
+    np.testing.assert_allclose(both.each, [*alone.each, -0.7, -2.0], rtol=1e-12)
+    assert (both.effective, both.good_k, both.unreliable) == (alone.effective, alone.good_k, alone.unreliable)
+    known = leave_one_out(posterior, density[..., 4:])
+    assert (known.elpd, known.effective) == (pytest.approx(-2.7), 0.0)

@@ -113,7 +113,7 @@ def _observe(problem: Problem, name: str, outputs: Any) -> None:
         for key, value in sensor.noise.arguments
     }
     place, own = problem.model.output_layout.places[name], problem.model.output_layout.shapes[name]
-    centre = outputs[:, place].ravel() if own else outputs[:, place.start]
+    centre = sensor.centre(outputs[:, place].ravel() if own else outputs[:, place.start])
     if term := problem.terms.get(name):
         scale = scale_variable(term)
         if integrated.integrable(sensor):

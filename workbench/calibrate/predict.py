@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from workbench.base.schema import UNIT
-from workbench.calibrate.discrepancy.discrepancy import at_data
+from workbench.calibrate.discrepancy.discrepancy import expected
 from workbench.calibrate.filtered.likelihood import one_step_ahead
 from workbench.calibrate.filtered.walks import walked_data
 from workbench.calibrate.fleet.correlation import derived_of
@@ -109,7 +109,7 @@ def predictive(problem: Problem, variables: Mapping[str, Array], rng: np.random.
     made = Predicted({}, {}, {})
     for name in problem.measured:
         sensor = problem.sensor(name)
-        centre = sensor.centre(at_data(problem, name, variables, outputs_of(problem, name, solutions)))
+        centre = expected(problem, name, variables, outputs_of(problem, name, solutions))
         arguments = noise_arguments(problem.model, name, variables, sensor.unit)
         made.readings[name] = sensor.draw(centre, arguments, rng).reshape(*lead, -1)
         made.log_density[name] = sensor.log_density(centre, arguments).reshape(*lead, -1)
@@ -124,7 +124,7 @@ def studies(problem: Problem, variables: Mapping[str, Array], rng: np.random.Gen
     lead = next(iter(variables.values())).shape[:2]
     for name in problem.measured:
         sensor = problem.sensor(name)
-        centre = sensor.centre(at_data(problem, name, variables, outputs_of(problem, name, solutions)))
+        centre = expected(problem, name, variables, outputs_of(problem, name, solutions))
         arguments = noise_arguments(problem.model, name, variables, sensor.unit)
         made[name] = sensor.draw(centre, arguments, rng).reshape(*lead, -1)
     return made

@@ -151,7 +151,7 @@ class Problem:
                 return own if way == "complete" else (UNIT, *own)
             if way == "partial" and name in (f"{parameter}_pop", f"{parameter}_sd"):
                 return own
-        return next((tuple(term.dim) for term in self.terms.values() if name == term.weights), ())
+        return next(((*term.output.dims, *term.dim) for term in self.terms.values() if name == term.weights), ())
 
     @cached_property
     def typical(self) -> NDArray[np.float64]:

@@ -19,20 +19,24 @@ class Discrepancy:
     """An unknown function between an output and reality (Kennedy & O'Hagan, J. R. Statist. Soc. B 63 (2001) 425-464).
 
     Reality is output + delta(coordinates), delta a Gaussian process of mean zero, the same function for all units.
-    Where readings are positive by their noise (`LogNormal`, counts) it is output * exp(delta).
+    Where readings are positive by their noise (`LogNormal`, counts) it is output * exp(delta). Elements of a vector
+    have functions of their own, independent given the SD and the length scales that they share. Of an output that is an
+    increment delta is a rate, in the output's unit per time unit: a reading has delta at its own time (or inputs)
+    times the time that it counts in it; where delta multiplies, it multiplies the increase.
 
     Parameters
     ----------
     output
-        Name of the output, a scalar that was measured.
+        Name of an output that was measured.
     over
         Coordinates of the function: "time" (in the model's unit), the name of an input, or several of these.
     length_scale
         Length over which the function changes, in the coordinate's unit: a prior, a number, or a mapping from
         coordinates to these. None: inverse gamma, with 98 % between a fifth of the data's span and twice the span.
     sigma
-        SD of the function: a prior or a number, in the output's unit (a pure number where it multiplies). None: half
-        normal, of half the SD of the readings (where it multiplies, of their logarithms).
+        SD of the function: a prior or a number, in the function's unit (a pure number where it multiplies). None: half
+        normal, of half the SD of the readings of an element (of their logarithms where it multiplies, of what is
+        read in a time unit where it is a rate).
     kernel
         `wb.kernel.Matern52()` or `wb.kernel.SquaredExponential()`.
     span

@@ -14,7 +14,7 @@ from workbench.calibrate.discrepancy.discrepancy import elsewhere
 from workbench.calibrate.filtered.walks import walked_on
 from workbench.calibrate.problem import Problem
 from workbench.forecast.carry import forecast_followed
-from workbench.forecast.readings import read, solve_on
+from workbench.forecast.readings import read, solve_on, waits
 from workbench.simulate.members import gather
 from workbench.simulate.results import as_dataset, attributes, refuse_failures
 from workbench.simulate.scenario import Schedule, build_schedule
@@ -138,8 +138,9 @@ def _corrected(
     for name, term in problem.terms.items():
         values = dataset[name]
         delta = elsewhere(problem, name, {str(n): v.values for n, v in posterior.data_vars.items()}, schedule, times)
-        delta = delta.reshape(values.shape)
-        attrs = {"units": term.unit, "long_name": f"discrepancy of {term.output.long_name or name}"}
+        delta = (delta if term.wait is None else delta * waits(problem, name, times)).reshape(values.shape)
+        unit = "1" if term.relative else term.output.unit
+        attrs = {"units": unit, "long_name": f"discrepancy of {term.output.long_name or name}"}
         dataset = dataset.assign(
             {name: values.copy(data=term.added(values.values, delta)), term.name: values.copy(data=delta)}
         )

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from workbench.calibrate.discrepancy.discrepancy import at_data
+from workbench.calibrate.discrepancy.discrepancy import expected
 from workbench.calibrate.predict import noise_arguments, outputs_of, solve_data
 from workbench.calibrate.problem import Problem
 from workbench.calibrate.sensors.errors_in_time import Chains, draw_errors
@@ -43,6 +43,13 @@ def solve_on(problem: Problem, theta: Array, schedule: Schedule, times: Array) -
         kept = np.concatenate([np.arange(end - times.size, end) for end in rows[1:]])
         made.states, made.outputs = made.states[:, kept], made.outputs[:, kept]
     return made
+
+
+def waits(problem: Problem, name: str, times: Array) -> Array:
+    """Return the time (units, times, elements) that readings of an increment at times (T,) count."""
+    first = _counted_from(problem, name, times[0])[:, None]
+    ends = np.broadcast_to(times[:, None], (len(first), times.size, first.shape[2]))
+    return ends - np.concatenate([first, ends[:, :-1]], axis=1)
 
 
 def _counted_from(problem: Problem, name: str, first: float) -> Array:
@@ -96,7 +103,7 @@ def _errors(
         ends = sensor.chains.ends
         rows = sensor.rows[ends]
         values = outputs_of(problem, name, solve_data(problem, variables))
-        centre = sensor.centre(at_data(problem, name, variables, values))[:, rows]
+        centre = expected(problem, name, variables, values)[:, rows]
         keys, times = np.concatenate([keys, sensor.key[rows]]), np.concatenate([times, sensor.time[rows]])
         known = np.concatenate([known, sensor.readings[ends] - centre], axis=1)
     width = int(np.prod(problem.model.output_layout.shapes[name]))

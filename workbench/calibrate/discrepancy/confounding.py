@@ -19,6 +19,7 @@ from workbench.calibrate.identify.coordinates import coordinates_of
 from workbench.calibrate.identify.identify import scores_of
 from workbench.calibrate.trust.card import Gate
 from workbench.calibrate.trust.fit import ALARM
+from workbench.calibrate.trust.leave_out import leave_one_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ def shares(calibration: "Calibration") -> dict[str, float]:
         raise ParameterError("got a calibration without a discrepancy, or opened without its model; expected one with")
     variables = {str(n): v.values for n, v in calibration.posterior.data_vars.items()}
     moved = [
-        term.coefficients(variables) @ term.features[problem.measured[name]].T
+        term.at_data(variables)[:, problem.measured[name]]
         for name, term in problem.first.terms.items()  # what is fitted to what is left moves no parameter
     ]
     if not moved:
@@ -169,11 +170,6 @@ def _draws(calibration: "Calibration", coordinate: Any) -> Array:
 
 def _score(calibration: "Calibration", name: str) -> tuple[float, float]:
     """Return the expected log predictive density of an output's readings and its standard error."""
-    import warnings
-
-    import arviz_stats
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of large Pareto k, which the gate of the predictive fit reports
-        made = arviz_stats.loo(calibration.tree, var_name=name)
-    return float(made.elpd), float(made.se)
+    density = calibration.tree["log_likelihood"].to_dataset()[name].values
+    made = leave_one_out(calibration.posterior, density.reshape(*density.shape[:2], -1))
+    return made.elpd, made.se

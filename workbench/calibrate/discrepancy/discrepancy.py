@@ -3,8 +3,13 @@
 The function is a sum of sines (see `workbench.calibrate.discrepancy.hilbert`). Of output `y` the posterior has
 `y_discrepancy_sigma`, `y_discrepancy_length` and the standardised coefficients `y_discrepancy_basis`, which under
 Gaussian noise are integrated out while sampling (see `workbench.calibrate.discrepancy.integrated`).
+
+Elements of a vector have functions of their own, independent given the SD and the lengths that they share. Where
+readings are increments and the function is added, it is a rate: a reading gets its value at the reading's time (or
+inputs) times the time that the reading counts, so that it means the same however often is read.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,6 +56,12 @@ class Term:
         The functions it is a sum of.
     units
         Units of the coordinates.
+    unit
+        Unit of the function.
+    shape
+        Of the output: () or that of a vector.
+    wait
+        (places,) the time that each reading of an increment counts where the function is a rate; None for others.
     """
 
     declared: Discrepancy
@@ -60,6 +71,9 @@ class Term:
     lengths: tuple[float | Prior, ...]
     basis: Basis
     units: tuple[str, ...]
+    unit: str
+    shape: tuple[int, ...]
+    wait: Array | None
 
     @property
     def name(self) -> str:
@@ -69,8 +83,7 @@ class Term:
     @property
     def relative(self) -> bool:
         """Whether it multiplies the output, by its exponential."""
-        assert self.output.noise is not None
-        return self.output.noise.family.readings != "real"
+        return multiplies(self.output)
 
     @cached_property
     def rulers(self) -> dict[str, float | Prior]:
@@ -98,15 +111,19 @@ class Term:
         """The dim of the coefficients, with its labels."""
         return {f"{self.weights}_function": np.arange(1, self.basis.size + 1)}
 
-    @property
-    def unit(self) -> str:
-        """Unit of the function."""
-        return "1" if self.relative else self.output.unit
-
     @cached_property
     def features(self) -> Array:
         """(rows, functions) the basis at the rows of the data."""
         return np.ascontiguousarray(self.basis.functions(self.points))
+
+    def blocks(self, places: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], Array]]:
+        """Return for each element which of some places (n,) are its own, and the features (own, functions) there."""
+        width, made = math.prod(self.shape), []
+        for element in range(width):
+            mine = np.flatnonzero(places % width == element)
+            features = self.features[places[mine] // width]
+            made.append((mine, features if self.wait is None else features * self.wait[places[mine], None]))
+        return made
 
     def added(self, centre: Any, delta: Any, exp: Any = np.exp) -> Any:
         """Return an output with the function in it; arrays or PyTensor variables, with `exp` to match."""
@@ -148,15 +165,32 @@ class Term:
         return self.basis.amplitudes(given[0], given[1:])
 
     def coefficients(self, variables: Mapping[str, Any]) -> Array:
-        """Return the coefficients (members, functions) of draws (chains, draws, ...)."""
-        standard = np.asarray(variables[self.weights]).reshape(-1, self.basis.size)
+        """Return the coefficients (members, elements of a vector, functions) of draws (chains, draws, ...)."""
+        standard = np.asarray(variables[self.weights]).reshape(-1, *self.shape, self.basis.size)
         scale = self.scale(variables)
+        scale = scale.reshape(len(scale), *(1 for _ in self.shape), -1)
         return self.constrained(standard, scale) * scale
+
+    def function(self, variables: Mapping[str, Any], features: Array) -> Array:
+        """Return the function (members, n * elements) at draws, for features (n, functions)."""
+        made = np.moveaxis(self.coefficients(variables) @ features.T, -1, 1)
+        return made.reshape(len(made), -1)
+
+    def at_data(self, variables: Mapping[str, Any]) -> Array:
+        """Return what is added to each place (members, places) at draws, or the logarithm of what multiplies it."""
+        made = self.function(variables, self.features)
+        return made if self.wait is None else made * self.wait
 
     def draw(self, rng: np.random.Generator, size: int) -> dict[str, Array]:
         """Return draws of the prior of every free variable."""
         drawn = {n: draw_prior(prior, rng, size) for n, prior in self.rulers.items() if isinstance(prior, Prior)}
-        return {**drawn, self.weights: rng.normal(size=(size, self.basis.size))}
+        return {**drawn, self.weights: rng.normal(size=(size, *self.shape, self.basis.size))}
+
+
+def multiplies(output: Output) -> bool:
+    """Say whether a discrepancy multiplies an output: where readings are positive by their noise."""
+    assert output.noise is not None
+    return output.noise.family.readings != "real"
 
 
 def scale_variable(term: Term) -> Any:
@@ -168,24 +202,26 @@ def scale_variable(term: Term) -> Any:
 
 
 def with_discrepancy(term: Term, values: Any, scale: Any) -> Any:
-    """Return an output (rows,) with its discrepancy, whose non-centred coefficients are a PyMC variable."""
+    """Return what readings scatter around (places,) with a discrepancy, whose coefficients are a PyMC variable."""
     import pymc as pm
     import pytensor.tensor as pt
 
-    standard = pm.Normal(term.weights, np.float64(0.0), np.float64(1.0), shape=term.basis.size)
-    return term.added(values, pt.dot(pt.constant(term.features), term.constrained(standard, scale) * scale), pt.exp)
+    shape = (*term.shape, term.basis.size)
+    standard = pm.Normal(term.weights, np.float64(0.0), np.float64(1.0), shape=shape).reshape((-1, shape[-1]))
+    made = pt.dot(pt.constant(term.features), (term.constrained(standard, scale) * scale).T).ravel()
+    return term.added(values, made if term.wait is None else made * term.wait, pt.exp)
 
 
-def at_data(problem: "Problem", name: str, variables: Mapping[str, Any], values: Array) -> Array:
-    """Return an output (members, rows) of draws with its discrepancy, if it has one."""
-    term = problem.terms.get(name)
-    return values if term is None else term.added(values, term.coefficients(variables) @ term.features.T)
+def expected(problem: "Problem", name: str, variables: Mapping[str, Any], values: Array) -> Array:
+    """Return what readings scatter around (members, places) for outputs of draws: increments, with a discrepancy."""
+    centre, term = problem.sensor(name).centre(values), problem.terms.get(name)
+    return centre if term is None else term.added(centre, term.at_data(variables))
 
 
 def elsewhere(problem: "Problem", name: str, variables: Mapping[str, Any], schedule: Schedule, times: Array) -> Array:
-    """Return the discrepancy (members, units, times) of an output at times (T,) that all units share.
+    """Return the discrepancy (members, units, times, elements) of an output at times (T,) that all units share.
 
-    DataError where the basis does not reach that far.
+    Of increments it is a rate. DataError where the basis does not reach that far.
     """
     term, count = problem.terms[name], problem.rows.size - 1
     rows = np.arange(count + 1) * times.size
@@ -203,8 +239,7 @@ def elsewhere(problem: "Problem", name: str, variables: Mapping[str, Any], sched
             f"discrepancy of {name!r}: got a forecast at {at}, beyond what its basis was made for; expected "
             f"coordinates within its span: calibrate with {term.declared.where[:-1]}, span={{...}}) that holds them"
         )
-    made = term.coefficients(variables) @ term.basis.functions(points).T
-    return made.reshape(-1, count, times.size)
+    return term.function(variables, term.basis.functions(points)).reshape(-1, count, times.size, math.prod(term.shape))
 
 
 def coordinates_at(

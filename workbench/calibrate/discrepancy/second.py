@@ -82,9 +82,10 @@ class _Left:
 
     def __init__(self, problem: "Problem", name: str, priors: Mapping[str, Prior], centre: Array):
         sensor, self.term, self.priors = problem.sensor(name), problem.terms[name], priors
-        features, given = self.term.features[sensor.rows], centre[:, sensor.rows]
+        given = centre[:, sensor.rows]
         residual = np.log(sensor.readings) - np.log(given) if self.term.relative else sensor.readings - given
-        self.gram, self.seen, self.squares = features.T @ features, residual @ features, (residual**2).sum(axis=1)
+        self.squares, blocks = (residual**2).sum(axis=1), self.term.blocks(sensor.rows)
+        self.elements = [(features.T @ features, residual[:, mine] @ features) for mine, features in blocks]
         self.sigma, (self.count, self.readings) = f"{name}_sigma", residual.shape
         self.fixed = dict(sensor.noise.arguments)["sigma"]
 
@@ -104,16 +105,18 @@ class _Left:
         """Return the log density (n,) of the readings, up to a constant."""
         sigma = phi[self.sigma] if self.sigma in phi else np.full(members.size, self.fixed)
         scale = np.broadcast_to(self.term.scale(phi), (members.size, self.term.basis.size)) / sigma[:, None]
-        system = scale[:, :, None] * self.gram * scale[:, None, :]
-        for _ in range(2):  # from the left and, being symmetric, from the right
-            system = np.swapaxes(self.term.constrained(system, scale[:, None, :]), 1, 2)
-        right = self.term.constrained(scale * self.seen[members], scale) / sigma[:, None]
-        ok = np.isfinite(system).all(axis=(1, 2))
-        root = np.linalg.cholesky(np.where(ok[:, None, None], system, 0.0) + np.eye(self.term.basis.size))
-        half = np.linalg.solve(root, right[..., None])[..., 0]
-        logs = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-        left = self.squares[members] / sigma**2 - (half**2).sum(axis=1)
-        return np.where(ok, -0.5 * left - logs - self.readings * np.log(sigma), -np.inf)
+        total = -0.5 * self.squares[members] / sigma**2 - self.readings * np.log(sigma)
+        for gram, seen in self.elements:
+            system = scale[:, :, None] * gram * scale[:, None, :]
+            for _ in range(2):  # from the left and, being symmetric, from the right
+                system = np.swapaxes(self.term.constrained(system, scale[:, None, :]), 1, 2)
+            right = self.term.constrained(scale * seen[members], scale) / sigma[:, None]
+            ok = np.isfinite(system).all(axis=(1, 2))
+            root = np.linalg.cholesky(np.where(ok[:, None, None], system, 0.0) + np.eye(self.term.basis.size))
+            half = np.linalg.solve(root, right[..., None])[..., 0]
+            logs = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+            total = np.where(ok, total + 0.5 * (half**2).sum(axis=1) - logs, -np.inf)
+        return total
 
     def begin(self, rng: np.random.Generator) -> Array:
         """Return logarithms (members, size) drawn from the prior, by their weights at theta of members at random."""

@@ -1,6 +1,7 @@
 """From declared discrepancies and a problem to functions with a basis, priors and coordinates."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from workbench.base.errors import DataError, DeclarationError, ParameterError, unknown
 from workbench.base.schema import TIME
 from workbench.calibrate.discrepancy import second
-from workbench.calibrate.discrepancy.discrepancy import ENDS, Term, coordinates_at
+from workbench.calibrate.discrepancy.discrepancy import ENDS, Term, coordinates_at, multiplies
 from workbench.calibrate.discrepancy.hilbert import Basis
 from workbench.declare.discrepancy import Discrepancy, from_data
 from workbench.declare.prior import Prior, interval, make
@@ -37,7 +38,7 @@ def terms_of(problem: "Problem", given: Any) -> dict[str, Term]:
     ParameterError
         If it is none of these; if a length scale is too short for the approximation.
     DataError
-        If an output or a coordinate is unknown, not measured, not a scalar, or does not vary.
+        If an output or a coordinate is unknown, not measured, or does not vary.
     """
     if given is None:
         return {}
@@ -59,15 +60,12 @@ def _bound(problem: "Problem", one: Discrepancy) -> Term:
     model, where = problem.model, one.where
     if one.output not in problem.measured:
         raise DataError(unknown("output", one.output, problem.measured, where))
-    output = model.outputs[one.output]
-    if output.dims or output.increment:
-        kind = f"dims={output.dims!r}" if output.dims else "increment=True"
-        raise DataError(f"{where}: got an output with {kind}; expected a scalar that is no increment")
+    output, shape = model.outputs[one.output], model.output_layout.shapes[one.output]
     taken = [n for n in (*type(model).quantities, *model.theta) if n.startswith(f"{one.output}_discrepancy")]
     if taken:
         raise DeclarationError(f"{where}: got a model that declares {taken[0]!r}; expected that name to be free")
     points = coordinates_at(problem, one, problem.schedule, problem.rows, problem.observations.time)
-    seen = points[problem.measured[one.output]]
+    seen = points[np.unique(problem.measured[one.output] // math.prod(shape))]
     low, high = seen.min(axis=0), seen.max(axis=0)
     for k, name in enumerate(one.over):
         if not high[k] > low[k]:
@@ -89,7 +87,10 @@ def _bound(problem: "Problem", one: Discrepancy) -> Term:
         )
     _check_anchors(one, low, high)
     units = tuple(model.time_unit if name == TIME else model.inputs[name].unit for name in one.over)
-    return Term(one, output, points, one.sigma or _default_sigma(problem, output), lengths, basis, units)
+    wait = None if multiplies(output) else problem.sensor(one.output).wait
+    unit = "1" if multiplies(output) else output.unit if wait is None else f"({output.unit})/{model.time_unit}"
+    sigma = one.sigma or _default_sigma(problem, output, wait)
+    return Term(one, output, points, sigma, lengths, basis, units, unit, shape, wait)
 
 
 def _check_anchors(one: Discrepancy, low: Any, high: Any) -> None:
@@ -108,13 +109,17 @@ def _ends(length: float | Prior) -> tuple[float, float]:
     return length, length
 
 
-def _default_sigma(problem: "Problem", output: Output) -> Prior:
-    """Return a half normal of half the SD of the readings, on the scale on which the function is added."""
-    readings = problem.readings(output.name)
+def _default_sigma(problem: "Problem", output: Output, wait: Any) -> Prior:
+    """Return a half normal of half the SD of an element's readings, on the scale on which the function is added."""
+    readings, places = problem.readings(output.name), problem.measured[output.name]
     assert output.noise is not None
-    if output.noise.family.readings != "real":
+    if multiplies(output):
         readings = np.log(np.maximum(readings, 0.5 if output.noise.family.readings == "count" else 0.0))
-    spread = float(np.std(readings))
+    elif wait is not None:
+        readings = readings / wait[places]
+    element = places % math.prod(problem.model.output_layout.shapes[output.name])
+    means = np.bincount(element, readings) / np.maximum(np.bincount(element), 1)
+    spread = float(np.std(readings - means[element]))
     return make("HalfNormal", 0.5 * spread if spread > 0 else 1.0)
 
 

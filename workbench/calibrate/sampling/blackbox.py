@@ -16,7 +16,7 @@ from pytensor.graph.replace import vectorize_graph
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
 from workbench.base.errors import SamplingError
-from workbench.calibrate.discrepancy.discrepancy import at_data
+from workbench.calibrate.discrepancy.discrepancy import expected
 from workbench.calibrate.discrepancy.integrated import integrable
 from workbench.calibrate.discrepancy.integrated import log_density as integrated_density
 from workbench.calibrate.predict import derived, noise_arguments, theta_of
@@ -116,9 +116,9 @@ class Blind:
                 arguments = noise_arguments(problem.model, name, variables, sensor.unit)
                 values = outputs[:, :, layout.places[name]].reshape(len(points), -1)
                 if name in problem.terms and integrable(sensor):
-                    total += integrated_density(problem, name, variables, values)
+                    total += integrated_density(problem, name, variables, sensor.centre(values))
                     continue
-                centre = sensor.centre(at_data(problem, name, variables, values))
+                centre = expected(problem, name, variables, values)
                 total += sensor.log_density(centre, arguments).sum(axis=1)
         total[[member for member, _ in failed]] = -np.inf
         return np.where(np.isnan(total), -np.inf, total)

@@ -89,12 +89,17 @@ class Sensor:
         """Which readings follow each other."""
         return errors_in_time.Chains.of(self.key[self.rows], self.time[self.rows])
 
-    def observe(self, name: str, outputs: Any, arguments: Mapping[str, Any], **keywords: Any) -> Any:
-        """Return the PyMC variable of the readings, for outputs (places,); `keywords` are dims and shape.
+    @property
+    def wait(self) -> Array | None:
+        """(places,) the time that each counts, of an output that is an increment; None for others."""
+        return None if self.before is None else self.time - self.time[self.before]
+
+    def observe(self, name: str, centre: Any, arguments: Mapping[str, Any], **keywords: Any) -> Any:
+        """Return the PyMC variable of readings that scatter around `centre` (places,); `keywords` are dims and shape.
 
         Arguments of noise are scalars, or over units.
         """
-        centre, kind = self.centre(outputs), self.noise.family.readings
+        kind = self.noise.family.readings
         centre = centre if self.rows.size == self.unit.size else centre[self.rows]
         arguments = {k: _by_unit(v, self.unit[self.rows]) for k, v in arguments.items()}
         shape = keywords["shape"]
@@ -199,7 +204,8 @@ def _warn_of_late_drift(problem: "Problem", name: str) -> None:
 
 def _warn_of_gaps(problem: "Problem", name: str, sensor: Sensor) -> None:
     assert sensor.before is not None
-    wait = (sensor.time - sensor.time[sensor.before])[sensor.rows]
+    assert sensor.wait is not None
+    wait = sensor.wait[sensor.rows]
     if not wait.size:
         return
     usual = float(np.median(wait))

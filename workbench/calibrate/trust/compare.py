@@ -6,23 +6,21 @@ Simpson, Gelman, Yao & Gabry 2024, JMLR 25, 72), weights of stacking by Yao, Veh
 Analysis 13, 917-1007.
 """
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from workbench.base.errors import DataError
 from workbench.calibrate.calibration import Calibration
+from workbench.calibrate.trust.leave_out import LeftOut, leave_one_out
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
-READINGS = "readings"
 STEPS = 20_000  # of the search for weights, each some microseconds
 FEW = 100
 """Readings below which a difference's standard error is rough, and `ALIKE`, the difference (nats) below which it is not
@@ -67,23 +65,22 @@ def compare(calibrations: Mapping[str, Calibration]) -> "pd.DataFrame":
         _refuse_other_data((first, calibrations[first]), (name, calibrations[name]))
     found = {name: _loo(name, one) for name, one in calibrations.items()}
     order = sorted(found, key=lambda name: -found[name].elpd)
-    each = np.stack([found[name].elpd_i.values.ravel() for name in order])
+    each = np.stack([found[name].each for name in order])
     weights, rows = stacking(each), dict[str, dict[str, Any]]()
     for place, name in enumerate(order):
         made, less = found[name], each[place] - each[0]
-        k, spread = made.pareto_k.values, float(less.std(ddof=1) * np.sqrt(less.size))
-        unreliable = int((~(k <= made.good_k)).sum())
+        spread = float(less.std(ddof=1) * np.sqrt(less.size))
         rows[name] = {
-            "elpd": float(made.elpd),
-            "se": float(made.se),
+            "elpd": made.elpd,
+            "se": made.se,
             "difference": float(less.sum()),
             "difference_se": spread,
             "p_worse": float(ndtr(-less.sum() / spread)) if spread > 0 else np.nan,
-            "effective_parameters": float(made.p),
+            "effective_parameters": made.effective,
             "weight": float(weights[place]),
-            "largest_pareto_k": float(np.max(k)),
-            "unreliable": unreliable,
-            "note": _note(k.size, float(less.sum()), best=place == 0, unreliable=unreliable),
+            "largest_pareto_k": float(np.max(made.pareto_k)),
+            "unreliable": made.unreliable,
+            "note": _note(less.size, float(less.sum()), best=place == 0, unreliable=made.unreliable),
             "verdict": calibrations[name].trust.reason or "ok",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
@@ -113,10 +110,8 @@ def _note(readings: int, difference: float, *, best: bool, unreliable: int) -> s
     return "; ".join(said)
 
 
-def _loo(name: str, calibration: Calibration) -> Any:
-    """Return ArviZ's estimate of every reading of every output together."""
-    from arviz_stats import loo
-
+def _loo(name: str, calibration: Calibration) -> LeftOut:
+    """Return the scores of every reading of every output together."""
     density = calibration.tree["log_likelihood"].to_dataset()
     flat = []
     for output, values in density.data_vars.items():
@@ -126,15 +121,7 @@ def _loo(name: str, calibration: Calibration) -> Any:
                 "readings that are independent given the parameters, each of which can be left out by itself"
             )
         flat.append(values.values.reshape(*values.shape[:2], -1))
-    dims = ("chain", "draw", READINGS)
-    lead = {d: calibration.posterior[d] for d in dims[:2]}
-    groups = {
-        "posterior": calibration.posterior,
-        "log_likelihood": xr.Dataset({READINGS: (dims, np.concatenate(flat, axis=2))}, lead),
-    }
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Estimated shape parameter of Pareto", UserWarning)  # the table says so
-        return loo(xr.DataTree.from_dict(groups), pointwise=True, var_name=READINGS)
+    return leave_one_out(calibration.posterior, np.concatenate(flat, axis=2))
 
 
 def _refuse_other_data(one: tuple[str, Calibration], other: tuple[str, Calibration]) -> None:

@@ -51,6 +51,24 @@ def test_draws_are_those_of_the_seed_and_serve_a_simulation() -> None:
     np.testing.assert_allclose(curves["y"].sel(time=2.0), first["x_start"] + 2 * DRIFT, rtol=1e-6)
 
 
+def test_the_forecast_of_a_unit_is_that_of_its_draws_and_of_the_noise() -> None:
+    """A reading three hours on is normal given a draw (the noise has SD 2); so is one of the readings' own time."""
+    unit = levels().new_unit(readings(9.0, 10.0), seed=1)
+    bare = wb.forecast(unit, [0.0, 4.0], noise=False)
+    np.testing.assert_allclose(bare["y"].sel(time=4.0), unit["x_start"] + 4 * DRIFT, rtol=1e-6)
+    read = wb.forecast(unit, [0.0, 4.0], seed=3)
+    assert float((read["y"] - bare["y"]).std()) == pytest.approx(2.0, rel=0.05)
+    assert read.sizes == {"chain": unit.sizes["chain"], "draw": unit.sizes["draw"], "time": 2}
+
+
+def test_forecasts_of_units_that_cannot_be_recalled_are_refused() -> None:
+    unit = levels().new_unit(readings(9.0, 10.0), seed=1)
+    with pytest.raises(DataError, match=r"another session.*expected those of calibration.new_unit"):
+        wb.forecast(unit.assign_attrs(joined="0" * 64), [1.0])
+    with pytest.raises(DataError, match="draws of a new unit with readings"):
+        wb.forecast(levels().new_unit(seed=1), [1.0])
+
+
 @pytest.mark.parametrize("value", [9.0, 30.0])
 def test_effective_draws_are_those_that_the_readings_leave(value: float) -> None:
     """Draws of the fleet can be copied, not made."""

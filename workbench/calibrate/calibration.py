@@ -140,7 +140,7 @@ class Calibration:
 
         Partially pooled parameters are drawn from the population; the others are as estimated. With readings of the
         unit the draws are those of a calibration of the fleet and this unit together, found in about a second without
-        sampling the fleet again (see `workbench.calibrate.fleet.newcomer`).
+        sampling the fleet again (see `workbench.calibrate.fleet.newcomer`); `wb.forecast` carries them on.
 
         Parameters
         ----------

@@ -12,6 +12,7 @@ from workbench.base.errors import DataError
 from workbench.calibrate.calibration import Calibration
 from workbench.calibrate.discrepancy.discrepancy import elsewhere
 from workbench.calibrate.filtered.walks import walked_on
+from workbench.calibrate.fleet.arrivals import JOINED, recalled
 from workbench.calibrate.problem import Problem
 from workbench.forecast.carry import forecast_followed
 from workbench.forecast.readings import read, solve_on, waits
@@ -45,7 +46,7 @@ def forecast(
     Parameters
     ----------
     calibration_or_state
-        A calibration (or a twin that holds one); or the dataset that `wb.assimilate` returned.
+        A calibration, a twin that holds one, `calibration.new_unit(data)` in this session, or `wb.assimilate(...)`.
     times
         (time,) increasing, not before a unit's clock starts, nor of a filter before its last reading; numbers or
         datetime64, as the data.
@@ -75,31 +76,33 @@ def forecast(
     SolveError
         If no draw could be solved.
     """
-    if isinstance(calibration_or_state, xr.Dataset) and "followed" in calibration_or_state.attrs:
+    if "followed" in getattr(calibration_or_state, "attrs", {}):
         given = {"model": model, "inputs": inputs, "members": members}
         return forecast_followed(calibration_or_state, times, **given, noise=noise, seed=seed)
     if model is not None or members is not None:
         raise DataError("got model= or members= for a calibration, which has both; expected neither")
-    return _carry_on(_calibration(calibration_or_state), times, inputs=inputs, noise=noise, seed=seed)
+    return _carry_on(*_calibrated(calibration_or_state), times, inputs=inputs, noise=noise, seed=seed)
 
 
-def _calibration(given: Any) -> Calibration:
-    """Return the calibration, or that of a twin; DataError where it cannot be forecast from."""
+def _calibrated(given: Any) -> tuple[Problem, xr.Dataset]:
+    """Return problem and posterior of a calibration, a twin's or a new unit; DataError where there is none."""
+    if isinstance(given, xr.Dataset) and JOINED in given.attrs:
+        return recalled(given), given
     calibration = getattr(given, "posterior", None)
     calibration = calibration if isinstance(calibration, Calibration) else given
     if not isinstance(calibration, Calibration):
         raise DataError(
-            f"got {type(calibration).__name__} to forecast from; expected a calibration (wb.calibrate), or the dataset "
-            "of a filter (wb.assimilate)"
+            f"got {type(calibration).__name__} to forecast from; expected a calibration (wb.calibrate), "
+            "draws of a new unit with readings (calibration.new_unit), or the dataset of a filter (wb.assimilate)"
         )
     if calibration.problem is None:
         raise DataError("got a calibration opened without its model; expected Calibration.open(path, model)")
-    return calibration
+    return calibration.problem, calibration.posterior
 
 
-def _carry_on(calibration: Calibration, times: Any, *, inputs: Any, noise: bool, seed: int | None) -> xr.Dataset:
-    problem = calibration.problem
-    assert problem is not None
+def _carry_on(
+    problem: Problem, posterior: xr.Dataset, times: Any, *, inputs: Any, noise: bool, seed: int | None
+) -> xr.Dataset:
     model, clock = problem.model, problem.observations.clock
     numbers = clock.numbers(times, "times")
     check_times(numbers, "times")
@@ -115,20 +118,20 @@ def _carry_on(calibration: Calibration, times: Any, *, inputs: Any, noise: bool,
         clock=clock,
     )
     _refuse_early(numbers[0], schedule.begin[schedule.offset[:-1]], problem)
-    theta, _ = gather(model, {name: calibration.posterior[name] for name in model.estimated}, None, problem.units)
+    theta, _ = gather(model, {name: posterior[name] for name in model.estimated}, None, problem.units)
     if problem.is_noisy:
-        variables = {str(n): v.values for n, v in calibration.posterior.data_vars.items()}
+        variables = {str(n): v.values for n, v in posterior.data_vars.items()}
         rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
         made = walked_on(problem, theta.values, schedule, numbers, variables=variables, rng=rng)
     else:
         made = solve_on(problem, theta.values, schedule, numbers)
     failed = refuse_failures(model, made, theta)
     dataset = as_dataset(model, made, theta, clock, numbers)
-    of_chains = {n: c for n, c in calibration.posterior.coords.items() if c.dims == ("chain",)}
+    of_chains = {n: c for n, c in posterior.coords.items() if c.dims == ("chain",)}
     dataset = dataset.assign_coords(of_chains)  # the modes that chains are in
     dataset.attrs |= attributes(model, theta, made) | ({"failed_members": failed} if failed else {})
-    dataset = _corrected(problem, calibration.posterior, dataset, schedule, numbers)
-    return read(problem, calibration.posterior, dataset, numbers, seed) if noise else dataset
+    dataset = _corrected(problem, posterior, dataset, schedule, numbers)
+    return read(problem, posterior, dataset, numbers, seed) if noise else dataset
 
 
 def _corrected(

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from workbench.base.errors import DataError, ParameterError, SamplingError
 from workbench.calibrate.filtered.likelihood import log_evidence
+from workbench.calibrate.fleet.arrivals import JOINED, remembered
 from workbench.calibrate.fleet.pooling import Scale, scale_of
 from workbench.calibrate.predict import noise_arguments, outputs_of, solve_data, theta_of
 from workbench.calibrate.problem import Problem, pose
@@ -140,6 +141,7 @@ def joined(fleet: Problem, posterior: xr.Dataset, data: Any, inputs: Any, rng: n
     # copies stay side by side, so their likeness counts in this, too
     effective = min(left, *(float(values[1].min()) for values in convergence(result).values()))
     result.attrs = {"model": fleet.model.name, "effective_draws": round(float(effective), 1)}
+    result.attrs[JOINED] = remembered(problem)
     if not effective >= FEW:
         warnings.warn(
             f"{fleet.model.name}: got {effective:.0f} effective draws of the new unit; expected {FEW} or more: its "

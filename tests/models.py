@@ -166,3 +166,15 @@ class Ball(wb.Ode):
     def observe(self, t, x, u, p):
         """See the height."""
         return {"seen": x.height}
+
+
+class Line(wb.Static):
+    """A straight line over an input: rows are cases."""
+
+    x = wb.Input("s")
+    a = wb.Parameter("m", prior=wb.prior.Normal(mu=0.0, sigma=2.0))
+    b = wb.Parameter("m/s", prior=wb.prior.Normal(mu=0.0, sigma=2.0))
+    y = wb.Output("m", noise=wb.noise.Normal(sigma=0.5))
+
+    def observe(self, t, x, u, p):
+        return {"y": p.a + p.b * u.x}

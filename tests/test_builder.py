@@ -172,6 +172,29 @@ def test_a_model_is_typed_from_nothing() -> None:
     assert "unknown name 'k'" in person.panel.problems["model/equations/rhs/T"]
 
 
+def test_formulas_over_cases_are_built_shown_and_calibrated() -> None:
+    """A line typed from nothing over a table without times; its band is drawn at the cases."""
+    x = np.linspace(0.0, 3.0, 12)
+    table = pd.DataFrame({"load [kN]": x, "sag [mm]": 1 + 0.5 * x})
+    person = Person(wb.build(None, table))
+    person.sets("rekind", "Static").sets("model/time_unit", "1")
+    person.does(do="add", kind="Input", name="load").does(do="add", kind="Parameter", name="softness")
+    person.does(do="add", kind="Output", name="sag")
+    for id, value in (
+        ("model/quantities/load/unit", "kN"), ("model/quantities/softness/unit", "mm/kN"),
+        ("model/quantities/sag/unit", "mm"), ("model/equations/observe/sag", "softness * load"),
+        ("columns/sag/column", "sag"), ("inputs/load/column", "load"),
+    ):  # fmt: skip
+        person.sets(id, value)
+    assert person.panel.problems == {}
+    scene = person.panel.scene
+    assert (scene["time"], scene["times"], scene["refusal"]) == ("case", list(range(12)), "")
+    shown = person.panel._shown
+    assert shown is not None
+    assert shown.base[:, :, 0] == pytest.approx(shown.base[:, 6:7, 0] / x[6] * x), "in proportion to the load"
+    assert person.panel.recipe.read().inputs["load"]["value"].tolist() == x.tolist()
+
+
 def test_what_was_done_is_a_file_and_opens_equal(tmp_path: Path) -> None:
     person = theophylline().sets("pool/ka", "partial").sets("sizes/draws", "50")
     panel, path = person.panel, tmp_path / "twin.yaml"

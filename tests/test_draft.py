@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import LynxHare, Room
+from models import Line, LynxHare, Room
 
 import workbench as wb
 from workbench.base.errors import DeclarationError, ParameterError
@@ -19,7 +19,7 @@ from workbench.recipe.believed import OFFERED, curve, interval, spanning
 from workbench.recipe.catalogue import catalogue, chosen
 from workbench.recipe.check import check
 from workbench.recipe.columns import open_table
-from workbench.recipe.draft import Draft, added, changed, dragged, number, removed, reshaped
+from workbench.recipe.draft import Draft, added, changed, dragged, number, rekinded, removed, reshaped
 from workbench.recipe.guess import guess
 
 THEOPHYLLINE = str(data_file("theophylline.csv"))
@@ -153,6 +153,19 @@ def test_columns_are_guessed_by_name_and_by_unit() -> None:
     columns, inputs = guess(OneCompartmentNewborn(), open_table(data_file("phenobarbital.csv")))
     assert inputs == {"weight": {"column": "weight", "once": True}, "dose": {"column": "dose"}}
     assert guess(Room(), {}) == ({}, {})
+
+
+def test_another_kind_keeps_the_equations_of_the_states() -> None:
+    draft = Draft.of(RECIPE)
+    static = rekinded(draft, "Static")
+    assert static.model["equations"]["residual"] == draft.model["equations"]["rhs"]
+    assert "impulse" in " ".join(check(static).problems.values())
+    assert rekinded(rekinded(static, "Map"), "Ode") == draft
+    lines = Draft.of(wb.Recipe.of(Line))
+    assert check(rekinded(rekinded(lines, "Ode"), "Static")).problems == {}
+    assert added(lines, "State", "root").model["equations"]["residual"] == {"root": "0"}
+    with pytest.raises(DeclarationError, match="did you mean 'Static'"):
+        rekinded(draft, "Statc")
 
 
 def test_the_catalogue_holds_models_that_can_be_edited() -> None:

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from models import Line
 
 import workbench as wb
 from workbench.base.errors import DataError, ParameterError, UnitError, WorkbenchError
@@ -56,6 +57,23 @@ def test_a_covariate_and_a_series() -> None:
     assert got.inputs["weight"].loc[1] == 79.6
     made = wb.to_pymc(OneCompartmentOralByWeight, got.readings, inputs=got.inputs)
     assert np.isfinite(list(made.point_logps().values())).all()
+
+
+def test_rows_of_formulas_are_cases() -> None:
+    """A line, against least squares with its priors as readings."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 3, 25)
+    table = pd.DataFrame({"x [ms]": 1000 * x, "y [m]": 1 + 0.5 * x + 0.5 * rng.normal(size=25)})
+    got = wb.read(Line, table, columns={"y": "y"}, inputs={"x": "x"})
+    assert got.readings["time"].tolist() == list(range(25))
+    assert got.inputs["x"]["value"].to_numpy() == pytest.approx(x)
+    rows = np.concatenate([np.column_stack([np.ones(25), x]) / 0.5, np.eye(2) / 2.0])
+    exact, *_ = np.linalg.lstsq(rows, np.concatenate([table["y [m]"] / 0.5, [0, 0]]), rcond=None)
+    made = wb.to_pymc(Line, got.readings, inputs=got.inputs)
+    slope = made.compile_dlogp()({"a": exact[0], "b": exact[1]})
+    assert slope == pytest.approx(0, abs=1e-9)
+    with pytest.raises(DataError, match="expected one for 'time'"):
+        wb.read(OneCompartmentOral, data_file("theophylline.csv"), columns={"conc": "conc"})
 
 
 def test_rows_of_doses_and_of_a_series(tmp_path: Path) -> None:

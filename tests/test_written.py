@@ -72,7 +72,24 @@ class Balances(wb.Map):
         return {"read": x.saved}
 
 
-@pytest.mark.parametrize("model", [*EVERY, Ball(), Balances()], ids=lambda model: model.name)
+class Flow(wb.Static):
+    """Flow through a pipe by its friction: an implicit equation beside a formula (Colebrook 1939)."""
+
+    time_unit = "h"
+    reynolds = wb.Input("1")
+    friction = wb.State("1", start=0.02, bounds=(1e-4, 1.0))
+    roughness = wb.Parameter("1", prior=wb.prior.LogNormal(median=1e-4, sigma=0.5))
+    seen = wb.Output("1", noise=wb.noise.Normal(sigma=0.001))
+
+    def residual(self, t, x, u, p):
+        inner = p.roughness / 3.7 + 2.51 / (u.reynolds * wb.math.sqrt(x.friction))
+        return {"friction": 1 / wb.math.sqrt(x.friction) + 2 * wb.math.log10(inner)}
+
+    def observe(self, t, x, u, p):
+        return {"seen": x.friction}
+
+
+@pytest.mark.parametrize("model", [*EVERY, Ball(), Balances(), models.Line(), Flow()], ids=lambda model: model.name)
 def test_what_is_written_means_the_same(model: Any) -> None:
     plain = written(model)
     again = declared(plain)
@@ -183,7 +200,7 @@ def test_what_is_no_formula_is_refused_in_words(text: Any, message: str) -> None
     [
         ({"name": "class"}, r"the name 'class'"),
         ({"name": "A b"}, r"the name 'A b'"),
-        ({"kind": "Static"}, r"unknown kind 'Static'; expected one of 'Ode', 'Map'"),
+        ({"kind": "Simulator"}, r"unknown kind 'Simulator'; expected one of 'Ode', 'Map', 'Static'"),
         ({"extra": 1}, r"unknown key 'extra'"),
         ({"time_unit": "hour s"}, r"time_unit"),
         ({"time_unit": None}, r"got time_unit=None; expected text"),
@@ -207,14 +224,16 @@ def test_a_written_declaration_that_cannot_be_is_refused(change: dict[str, Any],
 
 
 def test_what_cannot_be_written_is_said() -> None:
-    class Line(wb.Static):
-        """A line."""
+    class Box(wb.Simulator):
+        """Somebody else's code."""
+
+        time_unit = "h"
 
         a = wb.Parameter("1", prior=wb.prior.Normal(0, 1))
         y = wb.Output("1", noise=wb.noise.Normal(sigma=1.0))
 
-        def observe(self, t, x, u, p):
-            return {"y": p.a}
+        def run(self, times, u, p):
+            return {"y": p.a + 0 * times}
 
     class Rod(wb.Ode):
         """A rod."""
@@ -227,6 +246,6 @@ def test_what_cannot_be_written_is_said() -> None:
         def rhs(self, t, x, u, p):
             return {"T": -p.k * x.T}
 
-    for model, message in ((Line(), "got a wb.Static"), (Rod(), "got the vector 'T'")):
+    for model, message in ((Box(), "got a wb.Simulator"), (Rod(), "got the vector 'T'")):
         with pytest.raises(DeclarationError, match=message):
             written(model)

@@ -73,7 +73,8 @@ def _check_model(draft: Draft, made: Checked) -> None:
     plain = made.attempt("model", checked, draft.model)
     if plain is None:
         return
-    made.attempt("model/time_unit", units.factor, plain["time_unit"], "s")
+    cases = plain["kind"] == "Static" and plain["time_unit"] == units.DIMENSIONLESS
+    made.attempt("model/time_unit", units.factor, plain["time_unit"], units.DIMENSIONLESS if cases else "s")
     for name, given in plain["quantities"].items():
         place = f"model/quantities/{name}"
         if made.attempt(place, quantity, name, given) is not None:
@@ -129,7 +130,7 @@ def _check_columns(draft: Draft, made: Checked) -> None:
     assert made.table is not None
     assert made.model is not None
     columns, wanted = draft.parts["columns"], {TIME: None, UNIT: None, **made.model.outputs}
-    if TIME not in columns:
+    if TIME not in columns and not made.model._timeless:
         made.problems["columns/time"] = "got no column of times; expected one"
     if not any(name in columns for name in made.model.outputs):
         first = next(iter(made.model.outputs), TIME)

@@ -167,8 +167,9 @@ def read(model: Any, data: Any, *, columns: Mapping[str, Any], inputs: Mapping[s
     data
         A DataFrame, or the path of a CSV or netCDF file. Units stand in headers, as in "dose [mg/kg]".
     columns
-        For `time`, for `unit` where there are several, and for each output that was measured: the name of a column,
-        or {"column": name, "unit": what it is in}. A formula of columns will do: "systolic - diastolic".
+        For `time` (of a `wb.Static` it may be left out: rows are cases), for `unit` where there are several, and for
+        each output that was measured: the name of a column, or {"column": name, "unit": what it is in}. A formula of
+        columns will do: "systolic - diastolic".
     inputs
         For each input such a column, a number, or {"series": [[time, value], ...]}; with {"once": True} the column is
         one value of each unit: of a continuous input a covariate, of an impulse a dose at the unit's first time.
@@ -189,9 +190,12 @@ def read(model: Any, data: Any, *, columns: Mapping[str, Any], inputs: Mapping[s
     for name in columns:
         if name not in (TIME, UNIT, *model.outputs):
             raise DataError(unknown("quantity", str(name), [TIME, UNIT, *model.outputs], "columns"))
-    if TIME not in columns:
+    if TIME not in columns and not model._timeless:
         raise DataError(f"columns: got {listed(columns) or 'none'}; expected one for 'time'")
     found = {name: _quantity_of(model, table, name, given) for name, given in columns.items()}
+    if TIME not in columns:  # rows are cases, numbered from 0
+        count = next((one.values.size for one in table.values()), 0)
+        found = {TIME: Column(np.arange(float(count)), None), **found}
     headers = {name: f"{name} [{one.units}]" if one.units and name != UNIT else name for name, one in found.items()}
     rows = pd.DataFrame({name: one.values for name, one in found.items()})
     acting = {}

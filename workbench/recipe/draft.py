@@ -130,11 +130,24 @@ def added(draft: Draft, kind: str, name: str) -> Draft:
     return draft.with_(model=model)
 
 
-_EQUATION = {"State": "rhs", "Output": "observe"}
+_EQUATION = ("State", "Output")
+_OF_STATES = {"Ode": "rhs", "Map": "step", "Static": "residual"}
 
 
 def _equations_of(model: Mapping[str, Any], kind: str) -> str:
-    return "step" if kind == "State" and model["kind"] == "Map" else _EQUATION[kind]
+    return _OF_STATES[model["kind"]] if kind == "State" else "observe"
+
+
+def rekinded(draft: Draft, kind: str) -> Draft:
+    """Return a draft of another kind of model, what stood for its states in the new kind's place."""
+    if kind not in _OF_STATES:
+        raise DeclarationError(unknown("kind", kind, _OF_STATES))
+    model = copy.deepcopy(dict(draft.model))
+    before = model["equations"].pop(_OF_STATES[model["kind"]], {})
+    sheets = {_OF_STATES[kind]: before} if before else {}
+    if kind != "Map":
+        model.pop("dt", None)
+    return draft.with_(model={**model, "kind": kind, "equations": {**sheets, **model["equations"]}})
 
 
 def removed(draft: Draft, name: str) -> Draft:

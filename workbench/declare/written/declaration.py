@@ -16,9 +16,10 @@ from workbench.declare.model import Model
 from workbench.declare.ode import Map, Ode
 from workbench.declare.quantity import Event, Input, Output, Parameter, Quantity, State
 from workbench.declare.show import text_table
+from workbench.declare.static import Static
 from workbench.declare.written.expression import Expression, parse
 
-KINDS: dict[str, type[Model]] = {"Ode": Ode, "Map": Map}
+KINDS: dict[str, type[Model]] = {"Ode": Ode, "Map": Map, "Static": Static}
 QUANTITIES: dict[str, type[Quantity]] = {kind.__name__: kind for kind in (State, Parameter, Input, Output, Event)}
 _TUNING = ("rtol", "atol", "adjoint", "noise_step", "dt")  # attributes of a class, beside its time unit
 _PAIRS = ("bounds", "limits")
@@ -30,9 +31,9 @@ def written(model: Model) -> dict[str, Any]:
     Returns
     -------
     dict
-        `name`, `kind` ("Ode" or "Map"), `words` (its docstring), `time_unit`, what else of its tolerances is not the
-        default, `quantities` (each name's kind and those arguments that are not the default) and `equations` (for each
-        method a formula for each name). Settings have become the numbers that they are.
+        `name`, `kind` ("Ode", "Map" or "Static"), `words` (its docstring), `time_unit`, what else of its tolerances is
+        not the default, `quantities` (each name's kind and those arguments that are not the default) and `equations`
+        (for each method a formula for each name). Settings have become the numbers that they are.
 
     Raises
     ------
@@ -41,7 +42,9 @@ def written(model: Model) -> dict[str, Any]:
     """
     kind = next((name for name, base in KINDS.items() if isinstance(model, base)), None)
     if kind is None:
-        raise DeclarationError(f"{model.name}: got a wb.{type(model).__mro__[1].__name__}; expected a wb.Ode or wb.Map")
+        raise DeclarationError(
+            f"{model.name}: got a wb.{type(model).__mro__[1].__name__}; expected a wb.Ode, wb.Map or wb.Static"
+        )
     vectors = [name for name, quantity in type(model).quantities.items() if quantity.dims]
     if vectors:
         raise DeclarationError(f"{model.name}: got the vector {vectors[0]!r}; expected scalars, which can be written")

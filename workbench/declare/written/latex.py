@@ -52,6 +52,8 @@ def left_side(method: str, name: str) -> str:
             return rf"\frac{{d {symbol}}}{{d t}}"
         case "step":
             return rf"{symbol}(t + \Delta t)"
+        case "residual":
+            return "0"
         case "start":
             return rf"{symbol}(0)"
         case "events":

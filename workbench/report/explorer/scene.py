@@ -105,7 +105,7 @@ class Scene:
             "theta": [] if self.refusal else self.theta[:, 0].tolist(),
             "plan": plan(self.schedule),
             "times": self.times.tolist(),
-            "time": f"time ({unit_text(self.model.time_unit)})",
+            "time": f"time ({unit_text(self.model.time_unit)})" if unit_text(self.model.time_unit) else "case",
             "unit": unit_text(self.model.time_unit),
             "tolerance": {"rtol": max(self.model.rtol, 1e-6), "atol": max(self.model.atol, 1e-9)},
             "curves": [
@@ -201,7 +201,13 @@ def _of_problem(
     """Return the scene of one unit of a problem, over the span of its data where no times are given."""
     begin, end = spans(problem.observations)
     clock = problem.observations.clock
-    span = np.array([begin[place], end[place]]) if times is None else clock.numbers(times)
+    if times is not None:
+        span = clock.numbers(times)
+    elif problem.model._timeless:  # between two cases there is none
+        cases = problem.observations.time[problem.rows[place] : problem.rows[place + 1]]
+        span = cases[np.unique(np.linspace(0, cases.size - 1, min(GRID, cases.size)).round().astype(int))]
+    else:
+        span = np.array([begin[place], end[place]])
     given = {**problem.inputs, **(inputs or {})}
     schedule, grid = _acting(problem.model, given, clock, span, problem.units, place, first=float(begin[place]))
     return _scene(problem.model, theta, schedule, grid, _observed(problem, place), words)

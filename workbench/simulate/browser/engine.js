@@ -1,5 +1,6 @@
 // Solves a printed model in a browser. Plain numbers in, plain numbers out; nothing is fetched, nothing is kept.
-// `model` has sizes (states, outputs), and functions start(p, x), rhs(t, p, u, x, f), observe(t, p, u, x, y, at), which writes y[at], ...
+// `model` has sizes (states, outputs), and functions observe(t, p, u, x, y, at), which writes y[at], ..., and, where it has states,
+// start(p, x) and rhs(t, p, u, x, f).
 // `method` is an explicit Runge-Kutta method printed from the coefficients that the kernels have.
 
 const bits = {
@@ -52,6 +53,13 @@ function solve(model, method, p, plan, times, {rtol = 1e-7, atol = 1e-10, most =
     model.observe(time, p, u, value, outputs, r * model.outputs);
     r++;
   };
+  if (!n) {  // formulas: each time by itself
+    for (j = 0; r < times.length; ) {
+      while (j + 1 < plan.begin.length && plan.begin[j + 1] <= times[r]) j++;
+      record(times[r], x);
+    }
+    return done(0);
+  }
   model.start(p, x);
   if (start) for (let i = 0; i < n; i++) if (!Number.isNaN(start[i])) x[i] = start[i];
   for (j = 0; j < plan.begin.length; j++) {

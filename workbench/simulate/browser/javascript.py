@@ -12,12 +12,15 @@ from workbench.base.errors import DeclarationError
 from workbench.declare.model import Model
 from workbench.declare.ode import Ode
 from workbench.declare.program import Program, Ref
+from workbench.declare.static import Static
 from workbench.declare.trace import Trace, program, trace
+from workbench.simulate.graph import needs_graph
 from workbench.simulate.methods.tableau import Explicit
 from workbench.simulate.methods.tsit5 import TSIT5
 from workbench.simulate.scenario import Schedule
 
 MOST = 64  # states up to which a browser keeps pace with a slider
+LONGEST = 4000  # operations of formulas, likewise
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "===",
           "ne": "!==", "and": "&&", "or": "||"}  # fmt: skip
 _RENAMED = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "arcsinh": "asinh",
@@ -27,13 +30,23 @@ _OWN = {"mod", "erf", "erfc", "gammaln"}  # what JavaScript lacks; in engine.js
 
 def refusal(model: Model) -> str | None:
     """Return why a browser cannot run a model, None where it can."""
+    if isinstance(model, Static):
+        return f"{model.name} has implicit equations" if model.states else _too_large(model)
     if not isinstance(model, Ode):
-        return f"{model.name} is no wb.Ode"
+        return f"{model.name} is neither a wb.Ode nor a wb.Static"
     if model.thresholds:
         return f"{model.name} has events"
     if model.state_layout.size > MOST:
         return f"{model.name} has {model.state_layout.size} states, more than {MOST}"
     return None
+
+
+def _too_large(model: Static) -> str | None:
+    """Return why a browser cannot evaluate formulas."""
+    if needs_graph(model):
+        return f"{model.name} has eigenproblems or calls PyTensor"
+    count = len(program(trace(model), "observe").operations)
+    return f"{model.name} has {count} operations, more than {LONGEST}" if count > LONGEST else None
 
 
 def script(model: Model) -> str:
@@ -46,12 +59,18 @@ def script(model: Model) -> str:
     """
     reason = refusal(model)
     if reason:
-        raise DeclarationError(f"got {reason}; expected a wb.Ode of at most {MOST} states without events")
+        raise DeclarationError(f"got {reason}; expected a wb.Ode of at most {MOST} states without events, or formulas")
     traced = trace(model)
     n, k = model.state_layout.size, model.output_layout.size
     parts = [
-        _function("start", "p, x", _body(program(traced, "start"), [f"x[{i}]" for i in range(n)])),
-        _function("rhs", "t, p, u, x, f", _body(program(traced, "rhs"), [f"f[{i}]" for i in range(n)])),
+        *(
+            []  # without states there is nothing to start or to integrate
+            if isinstance(model, Static)
+            else [
+                _function("start", "p, x", _body(program(traced, "start"), [f"x[{i}]" for i in range(n)])),
+                _function("rhs", "t, p, u, x, f", _body(program(traced, "rhs"), [f"f[{i}]" for i in range(n)])),
+            ]
+        ),
         _function(
             "observe", "t, p, u, x, y, at", _body(program(traced, "observe"), [f"y[at + {i}]" for i in range(k)])
         ),

@@ -7,6 +7,7 @@ from typing import Any
 from workbench.base.errors import WorkbenchError
 from workbench.declare import noise as noises
 from workbench.declare import prior as priors
+from workbench.declare.written.declaration import KINDS
 from workbench.declare.written.expression import parse
 from workbench.declare.written.latex import latex, left_side
 from workbench.recipe import believed
@@ -47,7 +48,10 @@ class Form:
         items = [
             self.field("choose", "Start from", chosen, type="choice", options=["", *catalogue()], at="model"),
             self.field("model/name", "Name", plain["name"]),
-            self.field("model/time_unit", "Unit of time", plain["time_unit"]),
+            self.field("rekind", "Kind", plain["kind"], type="choice", options=list(KINDS), short=True),
+            {"kind": "text", "id": "kinds", "text": _KINDS.get(plain["kind"], "")},
+            self.field("model/time_unit", "Unit of time", plain["time_unit"], short=True),
+            *([self.field("model/dt", "Step", plain.get("dt", 1.0), short=True)] if plain["kind"] == "Map" else []),
             self.field("model/words", "In words", plain.get("words", ""), type="area"),
         ]
         for method, sheet in plain["equations"].items():
@@ -178,8 +182,14 @@ class Form:
         return [{"kind": "row", "id": "sizes", "label": "", "items": fields, "problem": ""}]
 
 
+_KINDS = {
+    "Ode": "Ode: an equation for the rate of each state",
+    "Map": "Map: an equation for each state one step on",
+    "Static": "Static: formulas without a memory; of a state, if there are any, an expression that is zero",
+}
 _LEFT = {
     "rhs": "d {} / dt =",
+    "residual": "{}: 0 =",
     "step": "next {} =",
     "start": "{} at the start =",
     "events": "{} at 0 =",

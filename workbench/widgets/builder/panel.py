@@ -163,8 +163,8 @@ def build(source: Any = None, data: Any = None) -> Builder:
     Raises
     ------
     DeclarationError
-        If the model cannot be written as formulas (it has vectors, or is of another kind than `wb.Ode` and `wb.Map`),
-        or what the file declares cannot be.
+        If the model cannot be written as formulas (it has vectors, or is a `wb.Simulator`), or what the file declares
+        cannot be.
     ParameterError
         If the file is no saved recipe.
     """

@@ -104,6 +104,8 @@ class Session:
                 if value:
                     self._edit(self.draft.with_(model=chosen(str(value)), pool={}, columns={}, inputs={}))
                     self._guess()
+            case "rekind":
+                self._edit(drafts.rekinded(self.draft, str(value)))
             case "frame":
                 self._frame(str(value))
             case "known":

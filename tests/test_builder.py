@@ -172,6 +172,22 @@ def test_a_model_is_typed_from_nothing() -> None:
     assert "unknown name 'k'" in person.panel.problems["model/equations/rhs/T"]
 
 
+def test_a_discrepancy_is_asked_for_beside_the_data() -> None:
+    person = theophylline()
+    assert person.items()["leaves/conc"]["value"] == ""
+    person.sets("leaves/conc", "tme")
+    assert "did you mean 'time'" in person.panel.problems["discrepancy/conc"]
+    person.sets("leaves/conc", "time")
+    assert person.panel.problems == {}
+    assert person.panel.recipe.discrepancies == [wb.Discrepancy("conc")]
+    person.sets("discrepancy/conc/joint", False)
+    assert person.items()["discrepancy/conc/joint"]["value"] is False
+    assert person.panel.recipe.discrepancies == [wb.Discrepancy("conc", joint=False)]
+    assert 'discrepancy=[wb.Discrepancy("conc", joint=False)]' in person.panel.view["code"]
+    person.sets("leaves/conc", "")
+    assert person.panel.recipe.discrepancies is None
+
+
 def test_formulas_over_cases_are_built_shown_and_calibrated() -> None:
     """A line typed from nothing over a table without times; its band is drawn at the cases."""
     x = np.linspace(0.0, 3.0, 12)

@@ -4,9 +4,10 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
-from models import LynxHare
+from models import Line, LynxHare
 
 import workbench as wb
 from workbench.base.errors import ParameterError
@@ -47,3 +48,18 @@ def test_its_default_is_the_study_of_theophylline(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 132
     assert all(float(row["5%"]) < float(row["50%"]) < float(row["95%"]) for row in rows)
+
+
+@pytest.mark.slow
+def test_a_recipe_with_a_discrepancy_shows_what_it_changes(tmp_path: Path) -> None:
+    table = pd.DataFrame({"x [s]": np.linspace(0, 6, 30)}).assign(y=lambda t: 1 + 0.5 * t["x [s]"] + np.sin(t["x [s]"]))
+    recipe = wb.Recipe.of(
+        Line, table, columns={"y": "y"}, inputs={"x": "x"}, discrepancy=wb.Discrepancy("y", over="x"), draws=200
+    )
+    recipe.save(tmp_path / "twin.yaml")
+    words = ["run", "twin", "-f", str(tmp_path / "twin.yaml"), "-o", str(tmp_path / "run")]
+    done = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert done.exit_code in (0, 3), done.output
+    text = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "an unknown function was fitted" in text
+    assert (tmp_path / "run" / "tables" / "discrepancy.csv").is_file()

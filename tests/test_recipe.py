@@ -17,6 +17,7 @@ from workbench.base.errors import DataError, ParameterError, UnitError, Workbenc
 from workbench.base.plainfile import plain_text, read_plain
 from workbench.base.share import data_file
 from workbench.declare.written.declaration import written
+from workbench.declare.written.discrepancy import code_of_discrepancy, discrepancy, plain_discrepancy
 from workbench.domains.patients.pharmacokinetics import OneCompartmentOral, OneCompartmentOralByWeight
 from workbench.recipe import columns as door
 
@@ -212,21 +213,61 @@ sources = st.one_of(
 )
 
 
+LEFT_OUT: list[dict[str, Any]] = [
+    {},
+    {"over": ["dose"], "joint": False, "span": {"dose": [0.0, 9.5]}, "zero_at": [0.0], "flat_at": [1.0, 2.0]},
+    {
+        "over": ["time", "x"],
+        "functions": 40,
+        "sigma": 0.25,
+        "length_scale": {"x": {"prior": "Gamma", "alpha": 9.0, "beta": 1.5}},
+    },
+    {"kernel": "SquaredExponential", "sigma": {"prior": "HalfNormal", "sigma": 0.5}},
+]
+
+
+@pytest.mark.parametrize("given", LEFT_OUT, ids=str)
+def test_a_discrepancy_is_the_same_as_data_and_as_code(given: dict[str, Any]) -> None:
+    one = discrepancy("y", given)
+    assert plain_discrepancy(one) == given
+    assert eval(code_of_discrepancy(one), {"wb": wb}) == one  # code that the test itself has just had printed
+    assert theophylline(discrepancy=one) == theophylline(discrepancy={"y": given})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"conc": {"ovr": "time"}}, r"discrepancy, 'conc': got unknown setting 'ovr'.*did you mean 'over'"),
+        ({"conc": 3}, r"discrepancy, 'conc': got 3; expected settings"),
+        ({"conc": {"kernel": "Matern"}}, r"unknown kernel 'Matern'"),
+        ({"conc": {"sigma": -1}}, r"got -1 for sigma"),
+        ({"conc": {"span": {"time": 3}}}, r"which cannot be used"),
+        ("conc", r"got 'conc'; expected outputs with their settings"),
+        ([wb.Discrepancy("conc")] * 2, r"got two of an output"),
+    ],
+)
+def test_a_discrepancy_that_cannot_be_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(WorkbenchError, match=message):
+        theophylline(discrepancy=given)
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.dictionaries(names, sources),
     st.dictionaries(names, sources),
     st.dictionaries(names, st.sampled_from(["none", "partial", "complete"])),
+    st.dictionaries(names, st.sampled_from(LEFT_OUT)),
     st.integers(1, 10**6),
     words,
     st.floats(0.1, 10),
 )
 def test_every_recipe_opens_equal_field_for_field(
-    tmp_path_factory: Any, columns: Any, inputs: Any, pool: Any, seed: int, said: str, median: float
+    tmp_path_factory: Any, columns: Any, inputs: Any, pool: Any, left_out: Any, seed: int, said: str, median: float
 ) -> None:
     model = written(OneCompartmentOral())
     model["quantities"]["ka"]["prior"]["median"] = median
-    recipe = wb.Recipe({**model, "words": said}, columns=columns, inputs=inputs, pool=pool, seed=seed)
+    parts = {"columns": columns, "inputs": inputs, "pool": pool, "discrepancy": left_out}
+    recipe = wb.Recipe({**model, "words": said}, **parts, seed=seed)
     path = tmp_path_factory.mktemp("recipe") / "twin.yaml"
     recipe.save(path)
     assert wb.Recipe.open(path) == recipe

@@ -14,8 +14,10 @@ from workbench.base.tables import Column
 from workbench.calibrate.posterior import check_counts
 from workbench.calibrate.problem import Problem, pose
 from workbench.calibrate.sampling.sample import FEWEST
+from workbench.declare.discrepancy import Discrepancy
 from workbench.declare.model import Model
 from workbench.declare.written.declaration import checked, declared, parsed, quantity
+from workbench.declare.written.discrepancy import discrepancy
 from workbench.recipe.columns import column_of, open_table, read, source_of
 from workbench.recipe.draft import Draft
 
@@ -66,6 +68,7 @@ def check(draft: Draft) -> Checked:
     _check_columns(draft, made)
     if not any(key.partition("/")[0] in ("columns", "inputs", "data") for key in made.problems):
         made.problem = made.attempt("data", _posed, draft, made.model)
+        _check_discrepancy(draft, made)
     return made
 
 
@@ -150,8 +153,20 @@ def _check_columns(draft: Draft, made: Checked) -> None:
             made.problems[f"inputs/{name}"] = "got nothing; expected a column, a number or pairs of time and value"
 
 
-def _posed(draft: Draft, model: Model | None) -> Problem:
+def _check_discrepancy(draft: Draft, made: Checked) -> None:
+    """Pose the problem with the discrepancies one by one, so that each has its own to say."""
+    terms: list[Discrepancy] = []
+    for name, given in draft.parts["discrepancy"].items():
+        one = made.attempt(f"discrepancy/{name}", discrepancy, name, given)
+        if one is None or made.problem is None:
+            continue
+        posed = made.attempt(f"discrepancy/{name}", _posed, draft, made.model, [*terms, one])
+        if posed is not None:
+            terms, made.problem = [*terms, one], posed
+
+
+def _posed(draft: Draft, model: Model | None, terms: list[Discrepancy] | None = None) -> Problem:
     parts = draft.parts
     data = draft.frame if draft.frame is not None else parts["data"]
     got = read(model, data, columns=parts["columns"], inputs=parts["inputs"])
-    return pose(model, got.readings, inputs=got.inputs, pool=dict(parts["pool"]) or None)
+    return pose(model, got.readings, inputs=got.inputs, pool=dict(parts["pool"]) or None, discrepancy=terms)

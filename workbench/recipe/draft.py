@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.base.errors import DeclarationError, ParameterError, WorkbenchError, unknown
+from workbench.base.schema import TIME
 from workbench.declare import noise as noises
 from workbench.declare import prior as priors
 from workbench.declare.written.declaration import QUANTITIES
@@ -17,6 +18,7 @@ from workbench.recipe.recipe import SIZES, Recipe
 EMPTY: dict[str, Any] = {
     "name": "Twin", "kind": "Ode", "time_unit": "h", "quantities": {}, "equations": {"rhs": {}, "observe": {}},
 }  # fmt: skip
+_NAMED = ("columns", "inputs", "pool", "discrepancy")  # parts that hang on names of quantities
 _WORDS = ("unit", "long_name", "kind", "into", "quantity", "words", "name", "time_unit", "column", "direction")
 NEW: dict[str, dict[str, Any]] = {
     "State": {"unit": "1", "start": 0.0},
@@ -34,12 +36,15 @@ class Draft:
     Attributes
     ----------
     parts
-        A recipe's parts by name (model, data, columns, inputs, pool and sizes), which may hold what cannot be.
+        A recipe's parts by name (model, data, columns, inputs, pool, discrepancy and sizes), which may hold what cannot
+        be.
     frame
         A DataFrame in place of a file, None where `data` is a path.
     """
 
-    parts: Mapping[str, Any] = field(default_factory=lambda: {"model": EMPTY, "columns": {}, "inputs": {}, "pool": {}})
+    parts: Mapping[str, Any] = field(
+        default_factory=lambda: {"model": EMPTY, "columns": {}, "inputs": {}, "pool": {}, "discrepancy": {}}
+    )
     frame: Any = field(default=None, compare=False)
 
     @staticmethod
@@ -157,8 +162,19 @@ def removed(draft: Draft, name: str) -> Draft:
     for sheet in model["equations"].values():
         for key in [key for key in sheet if key.partition(".")[0] == name or key.endswith(f".{name}")]:
             del sheet[key]
-    rest = {part: {n: v for n, v in draft.parts[part].items() if n != name} for part in ("columns", "inputs", "pool")}
+    rest = {part: {n: v for n, v in draft.parts[part].items() if n != name} for part in _NAMED}
     return draft.with_(model=model, **rest)
+
+
+def left_out(draft: Draft, output: str, over: str) -> Draft:
+    """Return a draft in which an output has a discrepancy over coordinates ("time, T"), or none where that is empty."""
+    kept = {name: given for name, given in draft.parts["discrepancy"].items() if name != output}
+    names = [name.strip() for name in over.split(",") if name.strip()]
+    if not names:
+        return draft.with_(discrepancy=kept)
+    before = draft.parts["discrepancy"].get(output, {})
+    same = {key: value for key, value in before.items() if key not in ("over", "length_scale", "span")}
+    return draft.with_(discrepancy={**kept, output: {**same, **({"over": names} if names != [TIME] else {})}})
 
 
 def reshaped(given: Any, family: str) -> Any:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.base.errors import DataError, ParameterError, unknown
 from workbench.base.plainfile import plain_text, read_plain
+from workbench.declare.discrepancy import Discrepancy
 from workbench.declare.model import Model, as_model
 from workbench.declare.written.code import code_of, literal
 from workbench.declare.written.declaration import declared, written
+from workbench.declare.written.discrepancy import code_of_discrepancy, discrepancy, plain_discrepancy
 from workbench.recipe.columns import Read, read, source_of, write_table
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class Recipe:
         As in `wb.read`.
     pool
         As in `wb.calibrate`, in words: "complete", "none" or "partial" for each parameter that is not complete.
+    discrepancy
+        For each output that has one, the settings of its `wb.Discrepancy`; or what `wb.calibrate` takes.
     draws, tune, chains, seed
         As in `wb.calibrate`.
     """
@@ -50,6 +54,7 @@ class Recipe:
     columns: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     pool: Mapping[str, str] = field(default_factory=dict)
+    discrepancy: Any = field(default_factory=dict)
     draws: int = SIZES["draws"]
     tune: int = SIZES["tune"]
     chains: int = SIZES["chains"]
@@ -62,6 +67,7 @@ class Recipe:
                 raise ParameterError(f"{part}: got {given!r}; expected names with what belongs to them")
             plain = {name: source_of(one, f"{part}, {name!r}").to_dict() for name, one in given.items()}
             object.__setattr__(self, part, plain)
+        object.__setattr__(self, "discrepancy", _settings(self.discrepancy))
         if isinstance(self.data, Path):
             object.__setattr__(self, "data", self.data.as_posix())
 
@@ -137,6 +143,11 @@ class Recipe:
             )
         return read(self.declared, self.data, columns=self.columns, inputs=self.inputs)
 
+    @property
+    def discrepancies(self) -> list[Discrepancy] | None:
+        """What `wb.calibrate` takes; None where there are none."""
+        return [discrepancy(name, given) for name, given in self.discrepancy.items()] or None
+
     def calibrate(self, *, progress: Any = True) -> "Calibration":
         """Return `wb.calibrate` of all this."""
         from workbench.calibrate.posterior import calibrate
@@ -147,6 +158,7 @@ class Recipe:
             data.readings,
             inputs=data.inputs,
             pool=dict(self.pool) or None,
+            discrepancy=self.discrepancies,
             draws=self.draws,
             tune=self.tune,
             chains=self.chains,
@@ -156,7 +168,7 @@ class Recipe:
 
     def code(self) -> str:
         """Return the Python that does the same, the declaration included."""
-        name = self.model["name"]
+        name, terms = self.model["name"], self.discrepancies
         lines = ["import workbench as wb", "", "", code_of(self.model), ""]
         if self.data is not None:
             where = literal(self.data) if isinstance(self.data, str) else "table"
@@ -172,6 +184,7 @@ class Recipe:
                 "    readings,",
                 "    inputs=inputs,",
                 *([f"    pool={literal(dict(self.pool))},"] if self.pool else []),
+                *([f"    discrepancy=[{', '.join(map(code_of_discrepancy, terms))}],"] if terms else []),
                 *(f"    {size}={getattr(self, size)}," for size in SIZES),
                 ")",
                 "calibration.trust",
@@ -185,11 +198,30 @@ class Recipe:
 
     def _repr_html_(self) -> str:
         rows = {**self.columns, **self.inputs, **{name: {"pool": way} for name, way in self.pool.items()}}
+        rows |= {f"discrepancy of {name}": given for name, given in self.discrepancy.items()}
         said = {name: ", ".join(f"{key}: {value}" for key, value in one.items()) for name, one in rows.items()}
         lines = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(one)}</td></tr>" for n, one in said.items())
-        table = f"<details><summary>Columns, inputs, pooling</summary><table>{lines}</table></details>" if rows else ""
+        table = (
+            f"<details><summary>Columns, inputs, pooling, discrepancies</summary><table>{lines}</table></details>"
+            if rows
+            else ""
+        )
         code = f"<details><summary>As code</summary><pre>{html.escape(self.code())}</pre></details>"
         return f"<div><b>{html.escape(repr(self))}</b>{self.declared._repr_html_()}{table}{code}</div>"
+
+
+def _settings(given: Any) -> dict[str, Any]:
+    """Return the settings of each discrepancy by its output, of plain data or of declared ones."""
+    if isinstance(given, Discrepancy):
+        given = [given]
+    if isinstance(given, list | tuple) and all(isinstance(one, Discrepancy) for one in given):
+        if len({one.output for one in given}) < len(given):
+            raise ParameterError("discrepancy: got two of an output; expected one")
+        given = {one.output: one for one in given}
+    if not isinstance(given, Mapping):
+        raise ParameterError(f"discrepancy: got {given!r}; expected outputs with their settings, or wb.Discrepancy")
+    made = {n: one if isinstance(one, Discrepancy) else discrepancy(str(n), one) for n, one in given.items()}
+    return {name: plain_discrepancy(one) for name, one in made.items()}
 
 
 def _mapping(sources: Mapping[str, Any]) -> str:

@@ -184,6 +184,7 @@ def _of_calibration(calibration: Calibration, times: Any, inputs: Any, unit: Any
     every = theta.values[:, min(place, theta.values.shape[1] - 1)][:, None]
     chosen = np.unique(np.linspace(0, len(every) - 1, min(draws, len(every))).round().astype(int))
     words = f"{len(chosen)} draws of the posterior" + (f" of {labels[place]}" if labels else "")
+    words += ", without the discrepancy" if problem.terms else ""
     return _of_problem(problem, every[chosen], place, words, times=times, inputs=inputs)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from workbench.base.errors import WorkbenchError
 from workbench.calibrate.calibration import Calibration
 from workbench.report import figures, tables
+from workbench.report.discrepancy import discrepancy
 from workbench.report.fit import loo_pit
 from workbench.report.identifiability import identifiability
 
@@ -21,6 +22,8 @@ def pages(calibration: Calibration) -> Iterator[tuple[str, str]]:
     yield "Trust card", calibration.trust._repr_html_()
     outputs = list(calibration.tree["observed_data"].data_vars)
     yield "Fits", "".join(_svg(figures.individual_fits, calibration, str(name)) for name in outputs)
+    if calibration.problem is not None and calibration.problem.terms:
+        yield "Discrepancy", "".join(_svg(discrepancy, calibration, name) for name in calibration.problem.terms)
     yield "Predictions", _svg(loo_pit, calibration)
     yield "Identifiability", _svg(lambda: identifiability(calibration.identify()))
 

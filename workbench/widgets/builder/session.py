@@ -102,10 +102,14 @@ class Session:
         match head:
             case "choose":
                 if value:
-                    self._edit(self.draft.with_(model=chosen(str(value)), pool={}, columns={}, inputs={}))
+                    self._edit(
+                        self.draft.with_(model=chosen(str(value)), pool={}, columns={}, inputs={}, discrepancy={})
+                    )
                     self._guess()
             case "rekind":
                 self._edit(drafts.rekinded(self.draft, str(value)))
+            case "leaves":
+                self._edit(drafts.left_out(self.draft, rest, str(value or "")))
             case "frame":
                 self._frame(str(value))
             case "known":

@@ -42,7 +42,7 @@ def data_items(form: Form) -> list[Item]:
         given = {"column": given} if isinstance(given, str) else given
         place, declared_as = f"columns/{name}", getattr(outputs.get(name), "unit", "")
         items.append(_column(form, place, f"{words}{_in(declared_as)}", given, table))
-    return items + _inputs(form, table) + _pooling(form)
+    return items + _inputs(form, table) + _pooling(form) + _left_out(form)
 
 
 def _column(form: Form, path: str, label: str, given: Mapping[str, Any], table: Mapping[str, Column]) -> Item:
@@ -86,6 +86,29 @@ def _pooling(form: Form) -> list[Item]:
         for name in model.estimated
     ]
     return [{"kind": "row", "id": "pool", "label": "Units share", "items": fields, "problem": ""}] if fields else []
+
+
+def _left_out(form: Form) -> list[Item]:
+    """Return for each output that was measured whether the model leaves something out of it, and over what."""
+    if form.checked.model is None:
+        return []
+    model, items = form.checked.model, list[Item]()
+    coordinates = [TIME, *(name for name, one in model.inputs.items() if one.kind != "impulse")]
+    for name in model.outputs:
+        if name not in form.draft.parts["columns"]:
+            continue
+        place, given = f"discrepancy/{name}", form.draft.parts["discrepancy"].get(name)
+        over = "" if given is None else given.get("over", [TIME])
+        text = over if isinstance(over, str) else ", ".join(map(str, over))
+        fields = [form.field(f"leaves/{name}", "Over (none: empty)", text, suggestions=coordinates, hint="time")]
+        if given is not None:
+            joint = form.field(f"{place}/joint", "fitted with the parameters", given.get("joint", True), type="check")
+            fields.append(joint)
+        problem = form.checked.problems.get(place, "")
+        items.append(
+            {"kind": "row", "id": place, "label": f"Discrepancy of {name}", "items": fields, "problem": problem}
+        )
+    return items
 
 
 def _in(unit: str) -> str:

@@ -12,7 +12,7 @@ def sections(form: Form) -> list[Item]:
             "model", "Model", form.model(), whole + form.wrong("model/equations", "model/time_unit", "model/name")
         ),
         _section("quantities", "Quantities", form.quantities(), form.wrong("model/quantities", "add")),
-        _section("data", "Data", data_items(form), form.wrong("data", "columns", "inputs", "pool")),
+        _section("data", "Data", data_items(form), form.wrong("data", "columns", "inputs", "pool", "discrepancy")),
         _section("sizes", "Calibration", form.sizes(), form.wrong("sizes")),
     ]
 

@@ -7,12 +7,14 @@ The model of `benchmarks.explorer` (eight states, 200 draws, 161 times) in one r
 - interact: `ipywidgets.interact` with matplotlib's inline figures; ipympl: one figure that stays, redrawn.
 
 All but the label solve the same 200 draws and show their 90 % band. A time counts from the event until the frame that
-shows its answer has been handed over for painting. Needs ipympl beside the development environment.
+shows its answer has been handed over for painting. Then a slider is dragged for half a minute, and `wb.build()` is run
+anew again and again: until its fields can be typed in. Needs ipympl beside the development environment.
 """
 
 import argparse
 import importlib.util
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -60,6 +62,10 @@ def redraw(change):
 other = slider(); other.observe(redraw, "value")
 display(other)""",
 }  # fmt: skip
+BUILD = """\
+from workbench.domains.patients.pharmacokinetics import OneCompartmentOral
+from workbench.base.share import data_file
+wb.build(OneCompartmentOral, data_file("theophylline.csv"))"""
 HOOKS = """() => {
   const raf = window.requestAnimationFrame.bind(window), proto = CanvasRenderingContext2D.prototype;
   let framing = false;
@@ -137,10 +143,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--moves", type=int, default=60)
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--builds", type=int, default=7)
     asked = parser.parse_args()
     cells = {name: text for name, text in CELLS.items() if name != "ipympl" or importlib.util.find_spec("ipympl")}
     with TemporaryDirectory() as root, chromium() as browser:
-        notebook(Path(root) / "sliders.ipynb", SETUP, *cells.values())
+        notebook(Path(root) / "sliders.ipynb", SETUP, *cells.values(), BUILD)
         with server(Path(root)) as address:
             page = opened(browser, address, "sliders.ipynb")
             run(page, 0)
@@ -151,9 +158,23 @@ def main() -> None:
                 page.wait_for_timeout(2000)
                 page.evaluate(MOVES, [place, 5])
                 found[name] = page.evaluate(MOVES, [place, asked.moves])
+            first, *built = [_built(page, 1 + len(cells)) for _ in range(asked.builds + 1)]
             dragged = {n: page.evaluate(DRAG, [1 + list(cells).index(n), asked.seconds]) for n in ("browser", "kernel")}
             page.close()
     _tell(found, dragged)
+    print(f"wb.build() to its fields: {first:.2f} s the first time, then {np.median(built):.2f} s in the median")
+
+
+def _built(page: Any, place: int) -> float:
+    """Return the seconds from running the cell to a panel with its fields and its preview's canvas."""
+    page.evaluate("(place) => cell(place).querySelector('.jp-OutputArea-output')?.remove()", place)
+    shown = page.locator(".jp-Notebook .jp-Cell").nth(place)
+    shown.locator(".cm-content").first.click()
+    began = time.perf_counter()
+    page.keyboard.press("Control+Enter")
+    shown.locator("[data-id='model/name']").wait_for()
+    shown.locator("canvas").first.wait_for()
+    return time.perf_counter() - began
 
 
 def _tell(found: dict[str, Any], dragged: dict[str, Any]) -> None:

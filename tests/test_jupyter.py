@@ -44,11 +44,15 @@ ball = wb.explore(Ball(), times=(0.7, 1.2), draws=20)
 ball"""
 
 
+HALF = "import time; time.sleep(1.5); ball.settings = {'e': 0.5}"
+FOLLOW = 'explorer.settings = {**explorer.settings, "ka": 2.0}'
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
     folder = tmp_path_factory.mktemp("lab")
-    notebook(folder / "patient.ipynb", PATIENT, "print(explorer.settings)")
-    notebook(folder / "ball.ipynb", BALL, "print(ball.settings, ball.problem)")
+    notebook(folder / "patient.ipynb", PATIENT, "print(explorer.settings)", "explorer", FOLLOW)
+    notebook(folder / "ball.ipynb", BALL, "print(ball.settings, ball.problem)", HALF)
     with chromium() as browser, server(folder) as address:
         yield browser, address
 
@@ -70,9 +74,16 @@ def test_the_browser_runs_the_model_and_the_kernel_knows_the_sliders(lab: tuple[
     assert slider.get_attribute("aria-valuetext") == "× 1.12", "forty steps of a thousand, 1/4 to 4"
     page.screenshot(path=tmp_path / "patient.png")
     assert "{'dose': 1, 'ka': 1, 'CL': 1.117" in str(run(page, 1).locator(".jp-OutputArea-output").text_content())
+    other = run(page, 2)
+    other.locator(".wb-explorer canvas").wait_for()
+    assert other.get_by_label("apparent clearance").get_attribute("aria-valuetext") == "× 1.12", "another view follows"
+    run(page, 3)
+    for view in (cell, other):
+        view.locator("input[data-name=ka][aria-valuetext='× 2']").wait_for(state="attached")
+    assert words(cell) == words(other)
     cell.get_by_role("button", name="As it was").click()
-    page.wait_for_function("!document.querySelector('.wb-words').textContent.includes('before')")
-    assert words(cell) == before
+    other.locator("input[data-name=ka][aria-valuetext='× 1']").wait_for(state="attached")
+    assert words(cell) == words(other) == before
     page.close()
 
 
@@ -87,5 +98,8 @@ def test_the_kernel_runs_what_the_browser_cannot(lab: tuple[Any, str]) -> None:
         slider.press("ArrowLeft")
     page.wait_for_function("document.querySelector('.wb-words').textContent.includes('before')")
     assert words(cell) != before
+    set_by_hand = run(page, 2)  # what is set in the kernel moves curves and sliders
+    cell.locator("input[aria-valuetext='× 0.5']").wait_for(state="attached")
+    assert set_by_hand.locator(".jp-OutputArea-output").count() == 0
     output = str(run(page, 1).locator(".jp-OutputArea-output").text_content())
-    assert output.startswith("{'e': 0.8"), output
+    assert output.startswith("{'e': 0.5"), output

@@ -9,12 +9,21 @@ export default {
     const send = (name) => (settings) => { model.set(name, settings); model.save_changes(); };
     const engine = new Function(`return ${model.get("code")};`)();
     if (engine) {
-      mount(el, scene, {engine, tell: send("settings")});
-      return;
+      const explorer = mount(el, scene, {engine, tell: send("settings")}), placed = () => explorer.place(model.get("settings"));
+      placed();
+      model.on("change:settings", placed);
+      return () => model.off("change:settings", placed);
     }
     // The kernel answers with curves, then with the settings they are of: these change where the curves do not.
-    const explorer = mount(el, scene, {ask: send("asked")}), news = "change:answer change:settings";
-    const answered = () => explorer.show(shape(model.get("answer")));
+    let moved = -1e9;
+    const asked = send("asked"), ask = (settings) => { moved = performance.now(); asked(settings); };
+    const explorer = mount(el, scene, {ask}), news = "change:answer change:settings";
+    const answered = () => {
+      if (!model.get("answer").byteLength) return;
+      if (performance.now() - moved > 1000) explorer.place(model.get("settings"));  // not from under somebody's hand
+      explorer.show(shape(model.get("answer")));
+    };
+    answered();
     model.on(news, answered);
     return () => model.off(news, answered);
   },

@@ -21,7 +21,7 @@ class Explorer(anywidget.AnyWidget):
     Attributes
     ----------
     settings
-        Where the sliders are, by name.
+        Where the sliders are, by name; views of it follow, and so they do what is set here.
     problem
         What went wrong with the last setting, in words; "" for nothing.
     """
@@ -38,7 +38,9 @@ class Explorer(anywidget.AnyWidget):
         super().__init__(scene=of.plain(), code=of.code())
         self._of = of
         self._worker = Latest(self._answer, self._failed)
+        self._answered: dict[str, float] = {}
         self.observe(lambda change: self._worker.ask(change["new"]), "asked")
+        self.observe(self._follow, "settings")
 
     def quantiles(self) -> NDArray[np.float64]:
         """Return what is shown: the 5, 50 and 95 % quantiles (3, times, curves) over the draws."""
@@ -50,7 +52,13 @@ class Explorer(anywidget.AnyWidget):
 
     def _answer(self, settings: Mapping[str, float]) -> None:
         found = self._of.quantiles(settings)
+        self._answered = dict(settings)
         self.problem, self.answer, self.settings = "", found.tobytes(), dict(settings)
+
+    def _follow(self, change: Any) -> None:
+        """Answer what was set in the kernel, where the browser cannot."""
+        if self.code == "null" and change["new"] != self._answered:
+            self._worker.ask(change["new"])
 
     def _failed(self, error: Exception) -> None:
         self.problem = str(error)

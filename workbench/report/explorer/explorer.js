@@ -47,7 +47,7 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
       say();
     }
   }
-  make("button", form, {type: "button", textContent: "As it was"}).addEventListener("click", () => { asBefore(); wanted(); });
+  make("button", form, {type: "button", textContent: "As it was"}).addEventListener("click", () => { asBefore(); wanted(); if (tell) tell({...settings}); });
   const words = make("p", root, {className: "wb-words"});
   words.setAttribute("aria-live", "polite");
   let pending = false, stale = false, cost = 0.1, settle = 0, last = {solved: 0, ms: 0};
@@ -107,6 +107,19 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
       });
     }
   }
+  // Sliders where somebody else put them: another view, or the kernel.
+  function place(next) {
+    const wish = ({control: c}) => (Number.isFinite(next[c.name]) ? Math.min(Math.max(next[c.name], c.low), c.high) : c.start);
+    if (rows.every((row) => wish(row) === settings[row.control.name])) return false;
+    for (const row of rows) {
+      settings[row.control.name] = wish(row);
+      row.slider.value = 1000 * toShare(row.control, wish(row));
+      row.say();
+    }
+    if (engine) now = compute(scene.theta.length);
+    draw();
+    return true;
+  }
   function show(quantiles, asBase = false) { now = quantiles; if (asBase) base = quantiles; draw(); }
 
   function draw() {
@@ -123,14 +136,15 @@ function mount(root, scene, {engine = null, ask = null, tell = null} = {}) {
   }
   draw();
   new ResizeObserver(() => requestAnimationFrame(draw)).observe(plots);
-  root.explorer = {settings, compute, show, take, draw, last: () => last, set(name, value) { settings[name] = value; now = engine ? compute(scene.theta.length) : still ? framed(scene, settings, base) : now; draw(); return now; }};
+  root.explorer = {settings, compute, show, place, take, draw, last: () => last, set(name, value) { settings[name] = value; now = engine ? compute(scene.theta.length) : still ? framed(scene, settings, base) : now; draw(); return now; }};
   return root.explorer;
 }
 
 const STYLE = `
 .wb-explorer { --ink: #111; --line: #0072B2; --band: rgba(0,114,178,.28); --was: #8c8c8c; font: 14px/1.4 system-ui, sans-serif; color: var(--ink); }
 @media (prefers-color-scheme: dark) { .wb-explorer { --ink: #ddd; --line: #56B4E9; --band: rgba(86,180,233,.3); } }
-.jp-Notebook .wb-explorer { --ink: var(--jp-content-font-color1, #111); }
+[data-jp-theme-light] .wb-explorer { --ink: var(--jp-content-font-color1, #111); --line: #0072B2; --band: rgba(0,114,178,.28); }
+[data-jp-theme-light="false"] .wb-explorer { --line: #56B4E9; --band: rgba(86,180,233,.3); }
 .wb-plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: .5rem; }
 .wb-plots figure { margin: 0; } .wb-plots canvas { width: 100%; height: 15rem; display: block; }
 .wb-form { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); gap: .3rem 1rem; margin-top: .5rem; }

@@ -172,6 +172,31 @@ def test_a_model_is_typed_from_nothing() -> None:
     assert "unknown name 'k'" in person.panel.problems["model/equations/rhs/T"]
 
 
+def test_an_event_a_bound_and_a_limit_are_typed() -> None:
+    person = Person(wb.build())
+    for kind, name in (("State", "h"), ("State", "v"), ("Event", "floor"), ("Output", "seen")):
+        person.does(do="add", kind=kind, name=name)
+    for id, value in (
+        ("model/time_unit", "s"), ("model/quantities/h/unit", "m"), ("model/quantities/v/unit", "m/s"),
+        ("model/quantities/h/start", "2"), ("model/equations/rhs/h", "v"), ("model/equations/rhs/v", "-9.81"),
+        ("model/quantities/floor/unit", "m"), ("model/equations/events/floor", "h"),
+        ("model/quantities/floor/direction", "falling"), ("model/equations/reset/floor.v", "-0.8 * v"),
+        ("model/quantities/seen/unit", "m"), ("model/equations/observe/seen", "h"),
+        ("model/quantities/h/bounds/0", "0"), ("model/quantities/seen/limits/0", "0.1"),
+    ):  # fmt: skip
+        person.sets(id, value)
+    assert person.panel.problems == {}
+    model = person.panel.model
+    assert (model.states["h"].bounds, model.outputs["seen"].limits) == ((0.0, None), (0.1, None))
+    run = wb.simulate(model, [0.0, 0.8], seed=1)
+    impact = np.sqrt(2 * 2 / 9.81)  # then it flies upwards at 0.8 of its speed
+    high = 0.8 * 9.81 * impact * (0.8 - impact) - 9.81 / 2 * (0.8 - impact) ** 2
+    assert float(run["h"].sel(time=0.8)) == pytest.approx(high, rel=1e-5)
+    person.sets("model/equations/reset/floor.v", "")
+    assert person.panel.problems == {}
+    assert person.panel.recipe.model["equations"]["reset"] == {}
+
+
 def test_a_discrepancy_is_asked_for_beside_the_data() -> None:
     person = theophylline()
     assert person.items()["leaves/conc"]["value"] == ""

@@ -25,6 +25,7 @@ NEW: dict[str, dict[str, Any]] = {
     "Parameter": {"unit": "1", "prior": {"prior": "LogNormal", "median": 1.0, "sigma": 1.0}},
     "Input": {"unit": "1", "kind": "linear"},
     "Output": {"unit": "1", "noise": {"noise": "Normal", "sigma": {"prior": "HalfNormal", "sigma": 1.0}}},
+    "Event": {"unit": "1"},
 }
 """What a quantity is when it has just been added."""
 
@@ -110,6 +111,8 @@ def changed(draft: Draft, path: Sequence[str], value: Any) -> Draft:
     if isinstance(value, str) and not value.strip():
         if isinstance(inner, list):
             inner[last] = None
+        elif path[:3] == ("model", "equations", "reset"):
+            inner.pop(last, None)
         elif path[-1] in ("unit", "column") or "equations" in path or {"prior", "noise"} & inner.keys() - {last}:
             inner[last] = ""  # it must be there, so its field stays
         else:
@@ -135,12 +138,12 @@ def added(draft: Draft, kind: str, name: str) -> Draft:
     return draft.with_(model=model)
 
 
-_EQUATION = ("State", "Output")
+_EQUATION = ("State", "Output", "Event")
 _OF_STATES = {"Ode": "rhs", "Map": "step", "Static": "residual"}
 
 
 def _equations_of(model: Mapping[str, Any], kind: str) -> str:
-    return _OF_STATES[model["kind"]] if kind == "State" else "observe"
+    return _OF_STATES[model["kind"]] if kind == "State" else "events" if kind == "Event" else "observe"
 
 
 def rekinded(draft: Draft, kind: str) -> Draft:

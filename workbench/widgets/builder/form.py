@@ -7,6 +7,7 @@ from typing import Any
 from workbench.base.errors import WorkbenchError
 from workbench.declare import noise as noises
 from workbench.declare import prior as priors
+from workbench.declare.quantity import DIRECTIONS
 from workbench.declare.written.declaration import KINDS
 from workbench.declare.written.expression import parse
 from workbench.declare.written.latex import latex, left_side
@@ -55,6 +56,8 @@ class Form:
             self.field("model/words", "In words", plain.get("words", ""), type="area"),
         ]
         for method, sheet in plain["equations"].items():
+            if method == "reset":  # stands with its event
+                continue
             for name, text in sheet.items():
                 path = f"model/equations/{method}/{name}"
                 problem = self.checked.problems.get(path) or self.checked.problems.get(f"model/equations/{method}", "")
@@ -71,6 +74,7 @@ class Form:
             ("Parameter", self._parameter),
             ("Input", self._input),
             ("Output", self._output),
+            ("Event", self._event),
         ):
             for name, given in quantities(self.draft, kind).items():
                 base = f"model/quantities/{name}"
@@ -98,13 +102,35 @@ class Form:
         return items
 
     def _state(self, base: str, given: Mapping[str, Any]) -> list[Item]:
-        start = given.get("start")
+        start, noise = given.get("start"), given.get("noise")
         if isinstance(start, Mapping):
-            return [self._prior(f"{base}/start", "Start", start, given.get("unit", ""))]
-        return [
-            self.field(f"{base}/start", "Start", start, short=True),
-            {"kind": "button", "id": f"estimate/{base}/start", "label": "Estimate it", "quiet": True},
-        ]
+            items = [self._prior(f"{base}/start", "Start", start, given.get("unit", ""))]
+        else:
+            items = [
+                self.field(f"{base}/start", "Start", start, short=True),
+                {"kind": "button", "id": f"estimate/{base}/start", "label": "Estimate it", "quiet": True},
+            ]
+        items += self._ends(f"{base}/bounds", given.get("bounds"), "At least", "At most")
+        if isinstance(noise, Mapping):
+            return [*items, self._prior(f"{base}/noise", "Process noise", noise, "")]
+        return [*items, self.field(f"{base}/noise", "Process noise", noise, short=True, hint="none")]
+
+    def _ends(self, path: str, given: Any, low: str, high: str) -> list[Item]:
+        """Return the fields of a pair of which either may be left out."""
+        ends = given if isinstance(given, list | tuple) and len(given) == 2 else (None, None)
+        labels = zip((low, high), ends, strict=True)
+        return [self.field(f"{path}/{k}", label, end, short=True) for k, (label, end) in enumerate(labels)]
+
+    def _event(self, base: str, given: Mapping[str, Any]) -> list[Item]:
+        way = self.field(f"{base}/direction", "Crossing", given.get("direction", "both"), type="choice", short=True)
+        items = [{**way, "options": list(DIRECTIONS)}]
+        items.append(self.field(f"{base}/ends", "life ends with it", given.get("ends", False), type="check"))
+        name, sheet = base.rpartition("/")[2], self.draft.model["equations"].get("reset", {})
+        for state in quantities(self.draft, "State"):
+            key = f"{name}.{state}"
+            path = f"model/equations/reset/{key}"
+            items.append(self.field(path, f"{state} becomes", sheet.get(key, ""), wide=True, hint="as it was"))
+        return items
 
     def _parameter(self, base: str, given: Mapping[str, Any]) -> list[Item]:
         prior = given.get("prior")
@@ -149,6 +175,10 @@ class Form:
                 items.append(self._prior(path, key, value, unit))
             else:
                 items.append(self.field(path, key, value, short=True))
+        if name:
+            items += self._ends(f"{base}/limits", given.get("limits"), "Quantified from", "up to")
+            words = "counts the increase since the reading before"
+            items.append(self.field(f"{base}/increment", words, given.get("increment", False), type="check"))
         return items
 
     def _prior(self, path: str, label: str, given: Mapping[str, Any], unit: str) -> Item:
@@ -192,8 +222,7 @@ _LEFT = {
     "residual": "{}: 0 =",
     "step": "next {} =",
     "start": "{} at the start =",
-    "events": "{} at 0 =",
-    "reset": "{} becomes",
+    "events": "{} where 0 =",
 }
 
 

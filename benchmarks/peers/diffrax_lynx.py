@@ -32,7 +32,7 @@ def _chain(settings: Settings, forward: bool, dense: bool, chain: int) -> tuple[
     import jax
     from numpyro.infer import MCMC, NUTS
 
-    compiling = _compile_clock(jax)
+    compiling = compile_clock(jax)
     kernel = NUTS(_model(forward), forward_mode_differentiation=forward, dense_mass=dense)
     mcmc = MCMC(kernel, num_warmup=settings.tune, num_samples=settings.draws, progress_bar=False)
     start = reference_start(chain, settings.seed)
@@ -117,7 +117,7 @@ def _model(forward: bool):
     return model
 
 
-def _compile_clock(jax) -> list[float]:
+def compile_clock(jax) -> list[float]:
     """Return a list that JAX fills with the seconds of tracing, lowering and compilation."""
     seconds: list[float] = []
 

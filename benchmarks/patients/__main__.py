@@ -28,8 +28,8 @@ DEFAULTS = {
     "glucose": (400, 400),
 }  # draws and tuning of each of 4 chains, as the notebooks
 PEER = {  # the same of each of 2 chains of the peer, by its metric
-    "circulation": {"own": (500, 500), "given": (500, 50)},
-    "glucose": {"own": (400, 400), "given": (200, 50)},
+    "circulation": {"given": (300, 50), "own": (200, 200)},
+    "glucose": {"given": (200, 50), "own": (150, 150)},
 }
 CHAINS = {"ours": 4, "theirs": 2}
 
@@ -47,7 +47,7 @@ def main() -> None:
     print_machine()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         for name in asked.studies or DEFAULTS:
-            study(name, asked.python, asked.folder or Path(scratch))
+            study(name, asked.python, (asked.folder or Path(scratch)).resolve())
 
 
 def study(name: str, python: str, folder: Path) -> None:

@@ -116,10 +116,11 @@ def sampled(ours: dict[str, Any], runs: list[tuple[str, dict[str, Any], float]])
         count = draws.shape[1] * draws.shape[2]
         speeds.append(ess / seconds)
         apart = (np.abs(draws.mean(axis=(1, 2)) - mean) / spread).max()
+        ratio = f"{speeds[0] / speeds[-1]:.1f}" if rhat <= 1.05 else ""  # a speed without mixing means nothing
         rows.append([
             name, str(count), f"{ess:.0f}", worst, f"{rhat:.3f}{' not mixed' if rhat > 1.05 else ''}",
             f"{record['leapfrogs']:.1f}", f"{1e3 * ess / (count * record['leapfrogs']):.1f}", f"{seconds:.1f}",
-            f"{speeds[-1]:.3g}", f"{speeds[0] / speeds[-1]:.1f}", f"{apart:.2f}",
+            f"{speeds[-1]:.3g}", ratio, f"{apart:.2f}",
         ])  # fmt: skip
     head = ["sampler", "draws", "min ESS", "of", "max R-hat", "leapfrogs a draw", "ESS / 1000 leapfrogs", "seconds",
             "ESS/s", "ours / theirs", "means off ours, SD"]  # fmt: skip

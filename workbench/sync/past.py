@@ -9,6 +9,7 @@ import xarray as xr
 
 from workbench.base.clock import Clock
 from workbench.base.errors import DataError, unknown
+from workbench.base.recent import Recent
 from workbench.declare.describe import digest
 from workbench.declare.model import Model
 from workbench.simulate.scenario import Schedule, build_schedule
@@ -18,29 +19,23 @@ from workbench.sync.filters.results import stored_state
 from workbench.sync.filters.scale import Scales
 
 DIGEST = "model_digest"
-KEPT = 16  # models of this session, by what they mean
-_FOLLOWED: dict[str, Model] = {}
+_FOLLOWED = Recent[Model](16)  # by what they mean
 
 
 def remembered(model: Model) -> str:
     """Return the digest under which a model can be recalled in this session: a dataset holds no equations."""
-    key = digest(model)
-    _FOLLOWED.pop(key, None)
-    _FOLLOWED[key] = model
-    if len(_FOLLOWED) > KEPT:
-        del _FOLLOWED[next(iter(_FOLLOWED))]
-    return key
+    return _FOLLOWED.keep(digest(model), model)
 
 
 def recalled(dataset: xr.Dataset) -> Model:
     """Return the model that a filter followed; DataError where that was in another session, or long ago."""
-    try:
-        return _FOLLOWED[dataset.attrs.get(DIGEST, "")]
-    except KeyError:
+    found = _FOLLOWED.get(dataset.attrs.get(DIGEST, ""))
+    if found is None:
         raise DataError(
             "got a filter's dataset of another session, which holds no equations, and no model; expected "
             "wb.forecast(followed, times, model=...)"
-        ) from None
+        )
+    return found
 
 
 @dataclass(frozen=True, eq=False)

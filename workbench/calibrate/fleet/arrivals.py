@@ -6,12 +6,12 @@ import numpy as np
 import xarray as xr
 
 from workbench.base.errors import DataError
+from workbench.base.recent import Recent
 from workbench.calibrate.problem import Problem
 from workbench.calibrate.sbc.fingerprint import fingerprint
 
 JOINED = "joined"
-KEPT = 64  # problems of this session, each as large as a unit's readings
-_JOINED: dict[str, Problem] = {}
+_JOINED = Recent[Problem](64)  # each as large as a unit's readings
 
 
 def remembered(problem: Problem) -> str:
@@ -19,20 +19,15 @@ def remembered(problem: Problem) -> str:
     made = hashlib.sha256(fingerprint(problem).encode())
     for name in sorted(problem.measured):
         made.update(np.ascontiguousarray(problem.readings(name)).tobytes())
-    key = made.hexdigest()
-    _JOINED.pop(key, None)
-    _JOINED[key] = problem
-    if len(_JOINED) > KEPT:
-        del _JOINED[next(iter(_JOINED))]
-    return key
+    return _JOINED.keep(made.hexdigest(), problem)
 
 
 def recalled(draws: xr.Dataset) -> Problem:
     """Return the problem of a unit's draws; DataError where they are of another session, or of long ago."""
-    try:
-        return _JOINED[draws.attrs.get(JOINED, "")]
-    except KeyError:
+    found = _JOINED.get(draws.attrs.get(JOINED, ""))
+    if found is None:
         raise DataError(
             "got draws of a new unit from another session, or of long ago, which hold neither equations nor readings; "
             "expected those of calibration.new_unit(data, inputs=...) of this one: the same seed gives the same draws"
-        ) from None
+        )
+    return found

@@ -66,9 +66,8 @@ def leave_one_out(posterior: xr.Dataset, density: Array) -> LeftOut:
             "log_likelihood": xr.Dataset({READING: (("chain", "draw", READING), density[..., told])}, lead),
         }
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "Estimated shape parameter of Pareto", UserWarning
-            )  # `unreliable` says so
+            # `unreliable` says so
+            warnings.filterwarnings("ignore", "Estimated shape parameter of Pareto", UserWarning)
             made = loo(xr.DataTree.from_dict(groups), pointwise=True, var_name=READING)
         each[told], k[told] = made.elpd_i.values, made.pareto_k.values
         good, effective = float(made.good_k), float(made.p)

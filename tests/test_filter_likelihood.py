@@ -290,8 +290,3 @@ def test_too_many_states_are_refused():
     data = xr.Dataset({"y": (("time", "cell"), np.ones((3, 11)))}, {"time": [0.0, 1.0, 2.0]})
     with pytest.raises(DataError, match=r"got 11 states; expected at most 10"):
         pose(Cells(cells=11), data)
-
-
-def test_a_discrepancy_is_refused():
-    with pytest.raises(DataError, match=r"got a discrepancy of 'y'; expected none"):
-        wb.to_pymc(Ornstein, ornstein(1, 10), discrepancy=wb.Discrepancy("y"))

@@ -27,7 +27,7 @@ class Discrepancy:
     Parameters
     ----------
     output
-        Name of an output that was measured, of a model without process noise.
+        Name of an output that was measured.
     over
         Coordinates of the function: "time" (in the model's unit), the name of an input, or several of these.
     length_scale

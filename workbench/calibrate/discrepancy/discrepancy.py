@@ -201,14 +201,20 @@ def scale_variable(term: Term) -> Any:
     return term.basis.amplitudes(made[0], made[1:], pt.exp)
 
 
-def with_discrepancy(term: Term, values: Any, scale: Any) -> Any:
-    """Return what readings scatter around (places,) with a discrepancy, whose coefficients are a PyMC variable."""
+def coefficients_variable(term: Term, scale: Any) -> Any:
+    """Return the coefficients (elements of a vector, functions), adding standardised ones to the PyMC model."""
     import pymc as pm
-    import pytensor.tensor as pt
 
     shape = (*term.shape, term.basis.size)
     standard = pm.Normal(term.weights, np.float64(0.0), np.float64(1.0), shape=shape).reshape((-1, shape[-1]))
-    made = pt.dot(pt.constant(term.features), (term.constrained(standard, scale) * scale).T).ravel()
+    return term.constrained(standard, scale) * scale
+
+
+def with_discrepancy(term: Term, values: Any, scale: Any) -> Any:
+    """Return what readings scatter around (places,) with a discrepancy, whose coefficients are a PyMC variable."""
+    import pytensor.tensor as pt
+
+    made = pt.dot(pt.constant(term.features), coefficients_variable(term, scale).T).ravel()
     return term.added(values, made if term.wait is None else made * term.wait, pt.exp)
 
 

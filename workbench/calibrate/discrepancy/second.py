@@ -38,6 +38,11 @@ def check(problem: "Problem", term: "Term") -> None:
     name = term.output.name
     if term.declared.joint:
         return
+    if problem.is_noisy:
+        raise ParameterError(
+            f"{term.declared.where}: got joint=False for a model with process noise, which takes up what is left; "
+            "expected joint=True"
+        )
     if not integrable(problem.sensor(name)):
         limits = " with limits" if term.output.limits != (None, None) else ""
         raise ParameterError(

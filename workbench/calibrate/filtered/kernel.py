@@ -2,14 +2,16 @@
 
 Readings of one time are taken in one after the other, which is exact for errors that are independent, with outputs
 linearised about the mean before the first of them (Durbin & Koopman, Time Series Analysis by State Space Methods, 2nd
-ed. 2012, section 6.4). Derivatives of each correction are those of its formulas, written out.
+ed. 2012, section 6.4). A discrepancy is known to the filter, by its coefficients: it moves what is expected.
+Derivatives of each correction are those of its formulas, written out.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from workbench.calibrate.filtered.moments import Element, moments, triangle
 from workbench.declare.model import Model
-from workbench.declare.trace import trace
+from workbench.declare.trace import Trace, trace
 from workbench.simulate.kernels import equations, module
 from workbench.simulate.kernels.lines import function
 from workbench.simulate.kernels.template import HEADER, SETTLE, STEPS, keep
@@ -75,11 +77,29 @@ def correct(Y, D, W, place, y, L, DL, V):
     return True
 '''
 
+DISCREPANCY = '''
+@inner
+def shift(theta, features, Y, D):
+    """Add to what is expected the discrepancies, of features times coefficients in theta."""
+    for e in range(ELEMENTS):
+        if FUNCTIONS[e] == 0:
+            continue
+        o, first = e * (A + 2) + 1, FIRST[e]
+        for j in range(FUNCTIONS[e]):
+            Y[0, o - 1] += features[first + j] * theta[COEFFICIENT[e] + j]
+            D[0, o - 1, COLUMN[e] + j] += features[first + j]
+        if PROPORTIONAL[e] == 1:
+            mean, share = Y[0, o - 1], Y[0, o + A]
+            Y[0, o + A] = share * mean * mean
+            for c in range(COLUMNS):
+                D[0, o + A, c] = mean * (mean * D[0, o + A, c] + 2.0 * share * D[0, o - 1, c])
+'''
+
 FILTER = '''
-@entry(void(f8p, i8, i8p, i8p, f8p, i8, f8p, f8p, f8p, f8p, i8p, f8p, i8p, f8, f8, i8, f8p, f8p, f8p, f8p))
+@entry(void(f8p, i8, i8p, i8p, f8p, i8, f8p, f8p, f8p, f8p, i8p, f8p, f8p, i8p, f8, f8, i8, f8p, f8p, f8p, f8p))
 def run(
-    theta_, units, rows_, segment_, begin_, segments, level_, slope_, jump_, times_, place_, y_, counts_,
-    rtol, atol, longest_run, L_, DL_, V_, X_,
+    theta_, units, rows_, segment_, begin_, segments, level_, slope_, jump_, times_, place_, y_, features_,
+    counts_, rtol, atol, longest_run, L_, DL_, V_, X_,
 ):
     """Filter every unit: log densities L (R,) of readings y (R,), derivatives DL (R, COLUMNS), what was expected of
     them and its SDs V (R, 2), moments X (U, N) after the last time. A unit that fails has densities of zero.
@@ -91,7 +111,7 @@ def run(
     level, slope, jump = carray(level_, (segments, I)), carray(slope_, (segments, I)), carray(jump_, (segments, N))
     many = counts[units]
     y, L, V, X = carray(y_, (many,)), carray(L_, (many,)), carray(V_, (many, 2)), carray(X_, (units, N))
-    DL = carray(DL_, (many, COLUMNS))
+    DL, features = carray(DL_, (many, COLUMNS)), carray(features_, (count, FEATURES))
     W, log, Y, D = np.zeros(WORK), np.zeros(5), np.empty((1, K)), np.empty((1, K, COLUMNS))
     for k in range(units):
         start(theta[k], W)
@@ -104,6 +124,7 @@ def run(
             )
             if project(W):
                 record(times[r], theta[k], begin, level, slope, segment[r + 1] - 1, W, 0, S, 0, Y, D)
+            shift(theta[k], features[r], Y, D)
             good = log[0] == 0.0 and correct(Y, D, W, place[r], y, L, DL, V)
             project(W)
             if not good:
@@ -147,9 +168,31 @@ def _emit(model: Model, method: Method | None, elements: Sequence[Element]) -> s
     constants = "".join(f"{name} = {value}\n" for name, value in sizes.items())
     constants += f"LOG_2PI = math.log(2.0 * math.pi)\nPACK = np.array({triangle(n)})\n"
     constants += f"LOG = np.array({[int(e.noise.name == 'LogNormal') for e in elements]})\n"
-    text = "\n\n".join([*made, SETTLE, *parts, _project(model), CORRECT])
+    constants += _places(traced, elements)
+    text = "\n\n".join([*made, SETTLE, *parts, _project(model), CORRECT, DISCREPANCY])
     text = text.replace("scale(i, ", "scale(W, i, ").replace("log, OUT", "log, Y, D").replace("OUT", "Y, D")
     return keep("\n\n".join([HEADER + constants, text, FILTER]), features)
+
+
+def _places(traced: Trace, elements: Sequence[Element]) -> str:
+    """Return the constants that say, of each element, where its discrepancy's coefficients and features are."""
+    made: Any = traced.model
+    columns = {place: k for k, place in enumerate(made.theta_layout.columns(made.estimated))}
+    taken, first, size = dict[str, int](), dict[str, int](), 0
+    tables: dict[str, list[int]] = {
+        name: [] for name in ("FUNCTIONS", "FIRST", "COEFFICIENT", "COLUMN", "PROPORTIONAL")
+    }
+    for element in elements:
+        name, at = f"{element.output}_discrepancy", 0
+        if element.functions:
+            if name not in first:
+                first[name], size = size, size + element.functions
+            at = made.theta_layout.places[name].start + taken.get(name, 0)
+            taken[name] = taken.get(name, 0) + element.functions
+        row = (element.functions, first.get(name, 0), at, columns.get(at, 0), int(element.noise.name == "Proportional"))
+        for table, value in zip(tables.values(), row, strict=True):
+            table.append(value)
+    return "".join(f"{name} = np.array({table})\n" for name, table in tables.items()) + f"FEATURES = {size}\n"
 
 
 def _tolerance(text: str) -> str:

@@ -1,5 +1,6 @@
 """The likelihood of a model with process noise, in its PyMC model and at draws of its posterior."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -9,7 +10,8 @@ import pytensor.tensor as pt
 import scipy.special
 from numpy.typing import NDArray
 
-from workbench.calibrate.filtered.plan import filtered
+from workbench.calibrate.discrepancy.discrepancy import coefficients_variable, scale_variable
+from workbench.calibrate.filtered.plan import Filtered, filtered
 from workbench.calibrate.fleet.pooling import noise_variable
 from workbench.calibrate.problem import Problem
 
@@ -21,10 +23,15 @@ def observe_filtered(problem: Problem, theta: Any) -> None:
     """Add the readings of all outputs to a PyMC model, as one variable `readings`, time by time and unit by unit.
 
     Its log density is that of the innovations of the extended Kalman filter (Schweppe, IEEE Trans. Information Theory
-    11 (1965) 61-70); `theta` is (units, parameters).
+    11 (1965) 61-70); `theta` is (units, parameters). Discrepancies are known to the filter by their coefficients, which
+    are variables of the model.
     """
     made, count = filtered(problem), problem.rows.size - 1
     columns = [pt.broadcast_to(noise_variable(problem, name), (count,))[:, None] for name in made.arguments]
+    for name in made.corrected:
+        term = problem.terms[name]
+        weights = coefficients_variable(term, scale_variable(term)).ravel()
+        columns.append(pt.broadcast_to(weights, (count, math.prod(term.shape) * term.basis.size)))
     given = pt.concatenate([theta, *columns], axis=1)
 
     def logp(value: Any, theta: Any, _number: Any) -> Any:
@@ -57,11 +64,7 @@ def innovations(problem: Problem, theta: Array, variables: Mapping[str, Array]) 
     """Run the filter at draws: theta (members, units, parameters), and noise arguments from variables."""
     made, n = filtered(problem), problem.model.state_layout.size
     members, units = theta.shape[:2]
-    columns = [
-        np.broadcast_to(np.asarray(variables[name], dtype=float).reshape(members, -1), (members, units))[..., None]
-        for name in made.arguments
-    ]
-    given = np.concatenate([theta, *columns], axis=2)
+    given = np.concatenate([theta, *_columns(problem, made, variables, (members, units))], axis=2)
     every = made.everywhere
     found, moments = np.empty((members, 3, every.place.size)), np.empty((members, units, made.op.states))
     for member in range(members):
@@ -75,6 +78,19 @@ def innovations(problem: Problem, theta: Array, variables: Mapping[str, Array]) 
         {name: by_element[:, k][:, :, at].reshape(members, -1) for name, at in made.places.items()} for k in range(3)
     )
     return Innovations(density, expected, sd, moments[..., :n], upper)
+
+
+def _columns(problem: Problem, made: Filtered, variables: Mapping[str, Array], shape: tuple[int, int]) -> list[Array]:
+    """Return what follows the parameters in theta (members, units, columns): arguments of noise, then coefficients."""
+    members, units = shape
+    columns = [
+        np.broadcast_to(np.asarray(variables[name], dtype=float).reshape(members, -1), shape)[..., None]
+        for name in made.arguments
+    ]
+    for name in made.corrected:
+        weights = problem.terms[name].coefficients(variables).reshape(members, 1, -1)
+        columns.append(np.broadcast_to(weights, (members, units, weights.shape[2])))
+    return columns
 
 
 def log_evidence(problem: Problem, theta: Array, variables: Mapping[str, Array]) -> Array:

@@ -21,18 +21,35 @@ from workbench.simulate.kernels.equations import advances
 
 
 class Element(NamedTuple):
-    """One element of an output that was measured: its place among all outputs, how it errs, and its output's name."""
+    """One element of an output that was measured.
+
+    Attributes
+    ----------
+    place
+        Its place among all outputs.
+    noise
+        How it errs.
+    output
+        Its output's name.
+    functions
+        How many functions its discrepancy is a sum of: 0 without one.
+    """
 
     place: int
     noise: Noise
     output: str
+    functions: int = 0
 
 
 class Moments:
-    """What a kernel asks of a model, of mean and covariance: more states, and the noise's arguments as parameters.
+    """What a kernel asks of a model, of mean and covariance: more states, and more parameters.
+
+    Parameters are followed by the noise's arguments, then by the coefficients of the discrepancies, an output's
+    elements one after the other.
 
     The covariance follows the states as its upper triangle, row by row. Of each measured element the outputs are: its
-    mean h on the scale on which its noise is Gaussian, its derivatives by the states, and the variance of its noise.
+    mean h on the scale on which its noise is Gaussian, its derivatives by the states, and the variance of its noise
+    (where that goes with a mean to which a discrepancy is yet to be added, the variance over the mean's square).
     """
 
     def __init__(self, model: Model, elements: Sequence[Element]):
@@ -40,10 +57,17 @@ class Moments:
         n = model.state_layout.size
         arguments = {f"{e.output}_{key}": prior for e in elements for key, prior in e.noise.priors.items()}
         self.theta: Mapping[str, Parameter] = {**model.theta, **{a: model.noise_parameters[a] for a in arguments}}
-        self.theta_layout = Layout({**model.theta_layout.shapes, **dict.fromkeys(arguments, ())})
+        coefficients = dict[str, int]()
+        for element in elements:
+            if element.functions:
+                name = f"{element.output}_discrepancy"
+                coefficients[name] = coefficients.get(name, 0) + element.functions
+        self.arguments, self.coefficients = tuple(arguments), tuple(coefficients)
+        shapes = {**dict.fromkeys(arguments, ()), **{name: (size,) for name, size in coefficients.items()}}
+        self.theta_layout = Layout({**model.theta_layout.shapes, **shapes})
         self.state_layout = Layout({**model.state_layout.shapes, "its covariance": (n * (n + 1) // 2,)})
         self.output_layout = Layout({"seen": (len(elements) * (n + 2),)})
-        self.estimated = (*model.estimated, *arguments)
+        self.estimated = (*model.estimated, *arguments, *coefficients)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -132,7 +156,7 @@ def _seen(builder: Builder, traced: Trace, elements: Sequence[Element], made: Mo
             case "LogNormal":
                 row = {k: builder.add("div", d, value) for k, d in row.items()}
                 sd, mean = given["sigma"], builder.add("log", value)
-            case "Proportional":
+            case "Proportional" if not element.functions:
                 sd, mean = builder.add("mul", given["sigma"], value), value
             case _:
                 sd, mean = given["sigma"], value

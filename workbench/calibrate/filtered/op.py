@@ -17,23 +17,25 @@ from workbench.simulate.kernel import pointers
 from workbench.simulate.kernels import cache
 from workbench.simulate.op import Pull
 
-VERSION = 1
+VERSION = 2
 _D, _L = numba.types.CPointer(numba.types.float64), numba.types.CPointer(numba.types.int64)
 _N, _F = numba.types.int64, numba.types.float64
 _RUN = numba.types.FunctionType(
-    numba.types.void(_D, _N, _L, _L, _D, _N, _D, _D, _D, _D, _L, _D, _L, _F, _F, _N, _D, _D, _D, _D)
+    numba.types.void(_D, _N, _L, _L, _D, _N, _D, _D, _D, _D, _L, _D, _D, _L, _F, _F, _N, _D, _D, _D, _D)
 )
 PLAN_TYPES = (
-    pt.lvector, pt.lvector, pt.dvector, pt.dmatrix, pt.dmatrix, pt.dmatrix, pt.dvector, pt.lmatrix, pt.lvector,
+    pt.lvector, pt.lvector, pt.dvector, pt.dmatrix, pt.dmatrix, pt.dmatrix, pt.dvector, pt.lmatrix, pt.dmatrix,
+    pt.lvector,
 )  # fmt: skip
 
 
 class Filter(Op):
     """Log density of each reading given those before it, and its derivatives by what is estimated.
 
-    Inputs are theta (units, parameters and noise arguments), readings (R,), and a plan: rows, segment, begin, level,
-    slope, jump, times, place, counts as in `workbench.calibrate.filtered.plan.Plan`. Results are L (R,) and DL
-    (R, estimated). Where a unit cannot be filtered, its densities are zero.
+    Inputs are theta (units, columns: parameters, noise arguments, coefficients of discrepancies), readings (R,), and a
+    plan: rows, segment, begin, level, slope, jump, times, place, features, counts as in
+    `workbench.calibrate.filtered.plan.Plan`. Results are L (R,) and DL (R, estimated). Where a unit cannot be filtered,
+    its densities are zero.
 
     Parameters
     ----------
@@ -72,12 +74,12 @@ class Filter(Op):
 
     def run(self, theta: Any, readings: Any, plan: Sequence[Any]) -> tuple[Any, Any, Any, Any]:
         """Return L (R,), DL (R, estimated), what was expected and its SD (R, 2), moments (units, N) after the last."""
-        rows, segment, begin, level, slope, jump, times, place, counts = map(np.ascontiguousarray, plan)
+        rows, segment, begin, level, slope, jump, times, place, features, counts = map(np.ascontiguousarray, plan)
         theta, y = np.ascontiguousarray(theta), np.ascontiguousarray(readings, dtype=np.float64)
         L, DL, V = np.empty(y.size), np.empty((y.size, len(self.estimated))), np.empty((y.size, 2))
         X = np.empty((rows.size - 1, self.states))
-        given = (theta, rows.size - 1, rows, segment, begin, begin.size, level, slope, jump, times, place, y, counts)
-        cache.entry(self.source)(*pointers(*given, *self.tolerances, self.longest_run, L, DL, V, X))
+        given = (theta, rows.size - 1, rows, segment, begin, begin.size, level, slope, jump, times, place, y, features)
+        cache.entry(self.source)(*pointers(*given, counts, *self.tolerances, self.longest_run, L, DL, V, X))
         return L, DL, V, X
 
     def perform(self, node: Apply, inputs: Sequence[Any], storage: Any) -> None:
@@ -118,14 +120,14 @@ def _filter_in_numba(op: Filter, node: Apply, **_: Any) -> tuple[Any, str]:
 
     @numba_njit
     def likelihood(theta, y, *plan):  # type: ignore[no-untyped-def]
-        rows, segment, begin, level, slope, jump, times, place, counts = plan
+        rows, segment, begin, level, slope, jump, times, place, features, counts = plan
         L, DL, V = np.empty(y.size), np.empty((y.size, columns)), np.empty((y.size, 2))
         X = np.empty((rows.size - 1, states))
         run = _call_cached_ptr(get_ptr_func=address, func_type_ref=_RUN, unique_func_name_lit=name)
         run(
             np.ascontiguousarray(theta).ctypes, rows.size - 1, rows.ctypes, segment.ctypes, begin.ctypes, begin.size,
             level.ctypes, slope.ctypes, jump.ctypes, times.ctypes, place.ctypes, np.ascontiguousarray(y).ctypes,
-            counts.ctypes, rtol, atol, longest_run, L.ctypes, DL.ctypes, V.ctypes, X.ctypes,
+            features.ctypes, counts.ctypes, rtol, atol, longest_run, L.ctypes, DL.ctypes, V.ctypes, X.ctypes,
         )  # fmt: skip
         return L, DL
 

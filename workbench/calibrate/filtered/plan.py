@@ -34,6 +34,8 @@ class Plan(NamedTuple):
         (C,) times of readings.
     place
         (C, M) which reading is that of an element at a time, -1 for none.
+    features
+        (C, functions) of the discrepancies, one output's after the other's.
     counts
         (U + 1,) the readings of unit k are counts[k] to counts[k + 1].
     """
@@ -46,6 +48,7 @@ class Plan(NamedTuple):
     jump: Array
     times: Array
     place: Index
+    features: Array
     counts: Index
 
 
@@ -57,6 +60,8 @@ class Filtered:
     ----------
     arguments
         Names of the noise arguments that follow the parameters in theta.
+    corrected
+        Outputs whose discrepancies' coefficients come after them.
     places
         For each output, which of the M elements are its.
     values
@@ -66,6 +71,7 @@ class Filtered:
     op: Filter
     plan: Plan
     arguments: tuple[str, ...]
+    corrected: tuple[str, ...]
     places: dict[str, slice]
     values: Array
 
@@ -103,7 +109,8 @@ def _filtered(problem: Problem) -> Filtered:
         at, noise = model.output_layout.places[name], model.outputs[name].noise
         assert noise is not None
         places[name] = slice(len(elements), len(elements) + at.stop - at.start)
-        elements += [Element(k, noise, name) for k in range(at.start, at.stop)]
+        functions = problem.terms[name].basis.size if name in problem.terms else 0
+        elements += [Element(k, noise, name, functions) for k in range(at.start, at.stop)]
         columns.append(seen.values[name].reshape(seen.time.size, -1))
     values = np.concatenate(columns, axis=1)
     known = ~np.isnan(values)
@@ -119,8 +126,10 @@ def _filtered(problem: Problem) -> Filtered:
         longest_run=longest_run(problem.schedule),
     )
     legs = _legs(model, problem.schedule, problem.rows, seen.time, made.state_layout.size)
-    plan = Plan(problem.rows, *legs, np.ascontiguousarray(seen.time), place, counts.astype(np.int64))
-    return Filtered(op, plan, tuple(n for n in made.theta if n not in model.theta), places, values)
+    corrected = tuple(name for name in places if name in problem.terms)
+    features = np.concatenate([np.empty((seen.time.size, 0)), *(problem.terms[n].features for n in corrected)], axis=1)
+    plan = Plan(problem.rows, *legs, np.ascontiguousarray(seen.time), place, features, counts.astype(np.int64))
+    return Filtered(op, plan, made.arguments, corrected, places, values)
 
 
 def _legs(

@@ -57,7 +57,8 @@ def work_off(study: Study, design: Any, numbers: Sequence[int]) -> Generator[dic
 def _told(study: Study, design: Any) -> bytes:
     problem = study.problem
     fresh = _fresh(problem.model)
-    return cloudpickle.dumps((fresh, design, problem.inputs, problem.pooling, study.draws, study.seed))
+    declared = [term.declared for term in problem.terms.values()]
+    return cloudpickle.dumps((fresh, design, problem.inputs, problem.pooling, declared, study.draws, study.seed))
 
 
 def _fresh(model: Model) -> Model:
@@ -149,8 +150,9 @@ def serve() -> None:
     os.dup2(2, 1)  # whatever else is printed must not stand between records
     read = sys.stdin.buffer
     told = read.read(int.from_bytes(read.read(8), "big"))
-    model, design, inputs, pool, draws, seed = cloudpickle.loads(told)
-    study = Study(pose(model, design, inputs=inputs, pool=pool), draws=draws, seed=seed)
+    model, design, inputs, pool, declared, draws, seed = cloudpickle.loads(told)
+    problem = pose(model, design, inputs=inputs, pool=pool, discrepancy=declared)
+    study = Study(problem, draws=draws, seed=seed)
     records.write(_READY)
     for line in read:
         try:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from workbench.base.errors import SamplingError
 from workbench.base.schema import UNIT
 from workbench.calibrate.bayes import build
+from workbench.calibrate.discrepancy.integrated import drawn_back
 from workbench.calibrate.filtered.likelihood import observed_readings
 from workbench.calibrate.posterior import draw_posterior
 from workbench.calibrate.predict import derived, predictive, studies
@@ -143,7 +144,8 @@ def _posterior(study: Study, problem: Problem, streams: Any) -> tuple[dict[str, 
         about = {"longer": longer, **_quality(drawn)}
         if about["r_hat"] <= RHAT and about["ess"] >= ESS:
             break
-    return derived(problem, space.constrain(drawn.points)), about
+    variables = derived(problem, space.constrain(drawn.points))
+    return drawn_back(problem, variables, np.random.default_rng(stream.spawn(1)[0])), about
 
 
 def _quality(drawn: Draws) -> dict[str, float]:
@@ -171,6 +173,7 @@ def _places(problem: Problem, truth: Truth, variables: Mapping[str, Array], stre
     rng, ties = (np.random.default_rng(stream) for stream in streams)
     counts, ranks, predicted = dict[str, int](), dict[str, int](), dict[str, int]()
     bases = {name for group in problem.correlated for name in group.priors}  # of correlations, which are ranked
+    bases |= {term.weights for term in problem.terms.values()}  # of functions, likewise
     for name in some:
         if name in bases or (name.endswith("_offset") and name.removesuffix("_offset") in some):
             continue
@@ -178,6 +181,9 @@ def _places(problem: Problem, truth: Truth, variables: Mapping[str, Array], stre
             column = some[name][0][(slice(None), *place)]
             below = _below(column, float(truth.variables[name][(0, 0, *place)]), ties)
             counts[label], ranks[label] = int(below.sum()), int(below[3::4].sum())
+    for label, column, true_value in _functions(problem, truth, some):
+        below = _below(column, true_value, ties)
+        counts[label], ranks[label] = int(below.sum()), int(below[3::4].sum())
     with np.errstate(all="ignore"):
         readings, densities, _ = predictive(problem, some, rng)
         true_densities = predictive(problem, truth.variables, rng).log_density
@@ -197,6 +203,15 @@ def _places(problem: Problem, truth: Truth, variables: Mapping[str, Array], stre
                 continue
             predicted[f"{name} {row}"] = int(_below(column, float(truth.readings[name][row]), ties).sum())
     return {"ranks": ranks, "below": counts, "predicted": predicted}
+
+
+def _functions(problem: Problem, truth: Truth, variables: Mapping[str, Array]) -> Iterator[tuple[str, Array, float]]:
+    """Yield the discrepancies at their outputs' first, middle and last reading: a label, draws, and the truth."""
+    for name, term in problem.terms.items():
+        known = problem.measured[name]
+        drawn, true = (term.at_data(each) for each in (variables, truth.variables))
+        for place in dict.fromkeys(known[[0, known.size // 2, -1]].tolist()):
+            yield f"{term.name} {place}", drawn[:, place], float(true[0, place])
 
 
 def _below(draws: Array, truth: float, ties: np.random.Generator) -> NDArray[np.bool_]:

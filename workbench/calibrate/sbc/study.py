@@ -34,6 +34,7 @@ def sbc(
     n: int = 300,
     inputs: Any = None,
     pool: Any = None,
+    discrepancy: Any = None,
     draws: int = 1000,
     seed: int | None = None,
     store: str | Path | None = None,
@@ -45,8 +46,9 @@ def sbc(
 
     Parameters
     ----------
-    model, inputs, pool
-        As in `wb.calibrate`.
+    model, inputs, pool, discrepancy
+        As in `wb.calibrate`; a discrepancy says its SD (`sigma=`) and is fitted jointly. Of its function, the values at
+        the first, middle and last reading are ranked.
     design
         What would be measured, when and of which unit: data as `wb.calibrate` takes them, whose values do not count
         but for being there. A row at which an output is NaN is not read, and is predicted: rows after the last
@@ -67,15 +69,16 @@ def sbc(
     Raises
     ------
     ParameterError
-        If a prior is improper, so that no truth can be drawn; or a number is none that makes sense.
+        If a prior is improper, so that no truth can be drawn; if a discrepancy has an SD that hangs on the readings, or
+        is fitted after the parameters; if a number is none that makes sense.
     StoreError
         If the store holds another study.
     DataError, UnitError, SamplingError
         If the design cannot be used; if no replicate was made.
     """
     check_counts(n=(n, 1), draws=(draws, KEPT // 2 + 1), seed=(0 if seed is None else seed, 0))
-    problem = pose(model, design, inputs=inputs, pool=pool)
-    _refuse_improper(problem)
+    problem = pose(model, design, inputs=inputs, pool=pool, discrepancy=discrepancy)
+    _refuse_unranked(problem)
     book = _Book(None if store is None else Path(store), problem, draws=draws, seed=seed)
     missing = [number for number in range(n) if number not in book.records]
     steps = Progress(progress)
@@ -98,7 +101,8 @@ def _replicate(study: Study, design: Any, missing: list[int], *, book: "_Book", 
     return False
 
 
-def _refuse_improper(problem: Problem) -> None:
+def _refuse_unranked(problem: Problem) -> None:
+    """Refuse what has no prior from which a truth can be drawn; ParameterError."""
     for name in problem.estimated:
         prior = problem.quantity(name).prior
         assert prior is not None
@@ -106,6 +110,18 @@ def _refuse_improper(problem: Problem) -> None:
             raise ParameterError(
                 f"{problem.model.name}: got the improper prior {prior!r} of {name!r}; expected a proper one, from "
                 "which a truth can be drawn"
+            )
+    for term in problem.terms.values():
+        where = term.declared.where
+        if term.declared.sigma is None:
+            raise ParameterError(
+                f"{where}: got no sigma, so that its prior hangs on the readings; expected one, such as "
+                f"sigma=wb.prior.HalfNormal({term.sigma.quantile(0.5):.2g})"  # type: ignore[union-attr]
+            )
+        if not term.declared.joint:
+            raise ParameterError(
+                f"{where}: got joint=False, whose draws are of no posterior in which a truth could be ranked; expected "
+                "joint=True"
             )
 
 

@@ -5,12 +5,14 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import xarray as xr
 from noisy_models import FED, Ornstein, Tanks, ornstein, tanks
 from test_filter_likelihood import dense_ornstein
 
 import workbench as wb
-from workbench.base.errors import ParameterError
+from workbench.base.errors import DataError
+from workbench.calibrate.discrepancy import second
 from workbench.calibrate.filtered.likelihood import innovations
 from workbench.calibrate.filtered.plan import filtered
 from workbench.calibrate.problem import pose
@@ -169,6 +171,49 @@ def test_forecast_and_card_hold_the_function(calibration, tmp_path):
     assert wb.forecast(opened, [40.5, 44.0], seed=2, noise=False).identical(made)
 
 
-def test_function_fitted_after_the_parameters_is_refused():
-    with pytest.raises(ParameterError, match=r"got joint=False for a model with process noise.*expected joint=True"):
-        wb.to_pymc(Ornstein, ornstein(1, 10), discrepancy=wb.Discrepancy("y", joint=False))
+@pytest.mark.parametrize("zero_at", [(), (20.0,)])
+def test_function_fitted_after_the_parameters_against_a_dense_process(bent, zero_at):
+    """SD by quadrature of the exact marginal density, and the function by its exact mean, given the parameters."""
+    declared = wb.Discrepancy(
+        "y", length_scale=8.0, sigma=wb.prior.HalfNormal(1.0), functions=12, zero_at=zero_at, joint=False
+    )
+    problem = pose(Known(), bent, discrepancy=declared)
+    term, shape = problem.terms["y"], (1, 1500)
+    given = {"rate": np.full(shape, 0.5), "x_noise": np.full(shape, 0.6), "y_sigma": np.full(shape, 0.2)}
+    made = second.drawn(problem, given, np.random.default_rng(2))
+    times, basis = bent.time.values[1:], term.features[1:]
+    s, t = np.minimum.outer(times, times), np.maximum.outer(times, times)
+    rest = 0.36 * (np.exp(-0.5 * (t - s)) - np.exp(-0.5 * (t + s))) + 0.04 * np.eye(times.size)
+    left = bent.y.values[1:] - 1.5 * (1 - np.exp(-0.5 * times))
+    grid, logs, means = np.geomspace(1e-3, 6.0, 200), [], []
+    for spread in grid:
+        scale = term.basis.amplitudes(np.array([spread]), [np.array([8.0])])[0]
+        features = basis * scale
+        if zero_at:
+            anchor = term.basis.functions(np.array([[20.0]]))[0] * scale
+            features = features - np.outer(features @ anchor, anchor) / (anchor @ anchor)
+        K = features @ features.T
+        logs.append(scipy.stats.multivariate_normal(np.zeros(times.size), K + rest).logpdf(left))
+        means.append(K @ np.linalg.solve(K + rest, left))
+    logs = np.array(logs) + scipy.stats.halfnorm().logpdf(grid) + np.log(grid)
+    share = np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum()
+    exact = np.interp([0.1, 0.5, 0.9], np.cumsum(share), grid)
+    found = np.mean(made["y_discrepancy_sigma"][0][:, None] < exact, axis=0)
+    assert found == pytest.approx([0.1, 0.5, 0.9], abs=4.5 * 0.5 / np.sqrt(1500))
+    drawn = term.at_data(made)[:, 1:]
+    spread = drawn.std(axis=0)
+    assert (np.abs(drawn.mean(axis=0) - share @ np.array(means)) < 5 * spread / np.sqrt(1500) + 1e-3).all()
+    if zero_at:
+        assert term.function(made, term.basis.functions(np.array([[20.0]]))) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_calibration_whose_function_comes_after(bent):
+    declared = wb.Discrepancy("y", length_scale=8.0, functions=12, joint=False)
+    sizes = {"draws": 100, "tune": 300, "seed": 1, "progress": False}
+    made, plain = (wb.calibrate(Known, bent, discrepancy=d, **sizes) for d in (declared, None))
+    assert made.posterior["rate"].identical(plain.posterior["rate"])
+    assert made.posterior["y_sigma"].identical(plain.posterior["y_sigma"])
+    assert "y_discrepancy_sigma" in made.posterior
+    both = [wb.Discrepancy(name, joint=False) for name in ("first", "last")]
+    with pytest.raises(DataError, match=r"got discrepancies of \['first', 'last'\] with joint=False; expected one"):
+        pose(Tanks(), tanks(), inputs=FED, discrepancy=both)

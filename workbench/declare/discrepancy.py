@@ -53,7 +53,9 @@ class Discrepancy:
     joint
         Whether parameters and function are fitted together. Otherwise parameters are fitted as if there were none, and
         the function, with the noise of its output, to what each draw of them leaves (modularisation: Liu, Bayarri &
-        Berger, Bayesian Analysis 4 (2009) 119-150): it cannot change what the parameters are.
+        Berger, Bayesian Analysis 4 (2009) 119-150): it cannot change what the parameters are. Of a model with process
+        noise all noise stays as it was fitted, and what is left are the innovations of its filter, linearised in the
+        function; only one discrepancy can then be fitted so.
 
     Raises
     ------

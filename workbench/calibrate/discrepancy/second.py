@@ -38,11 +38,6 @@ def check(problem: "Problem", term: "Term") -> None:
     name = term.output.name
     if term.declared.joint:
         return
-    if problem.is_noisy:
-        raise ParameterError(
-            f"{term.declared.where}: got joint=False for a model with process noise, which takes up what is left; "
-            "expected joint=True"
-        )
     if not integrable(problem.sensor(name)):
         limits = " with limits" if term.output.limits != (None, None) else ""
         raise ParameterError(
@@ -60,7 +55,8 @@ def check(problem: "Problem", term: "Term") -> None:
 def drawn(problem: "Problem", variables: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
     """Return variables (chains, draws, ...) of the first fit with those of the second, given them.
 
-    The noise of an output with such a discrepancy is drawn anew; coefficients are not drawn here.
+    The noise of an output with such a discrepancy is drawn anew; coefficients are not drawn here. Of a model with
+    process noise all noise stays, as the filter hangs on it, and coefficients are drawn.
     """
     from workbench.calibrate.predict import outputs_of, solve_data
 
@@ -68,6 +64,9 @@ def drawn(problem: "Problem", variables: Mapping[str, Array], rng: np.random.Gen
     if not later:
         return dict(variables)
     lead = next(iter(variables.values())).shape[:2]
+    if problem.is_noisy:
+        ((name, term),) = later.items()
+        return {**variables, **_drawn_by_filter(problem, name, variables, rng)}
     solutions, made = solve_data(problem, variables), dict(variables)
     for name, term in later.items():
         priors = {n: p for n, p in term.rulers.items() if isinstance(p, Prior)}
@@ -77,6 +76,22 @@ def drawn(problem: "Problem", variables: Mapping[str, Array], rng: np.random.Gen
             found = _walk(_Left(problem, name, priors, centre), rng)
             made |= {n: values.reshape(lead) for n, values in zip(priors, found.T, strict=True)}
     return made
+
+
+def _drawn_by_filter(
+    problem: "Problem", name: str, variables: Mapping[str, Array], rng: np.random.Generator
+) -> dict[str, Array]:
+    """Return SD, lengths and coefficients of a discrepancy, drawn given what a filter leaves at each draw."""
+    from workbench.calibrate.filtered.leftover import responses
+    from workbench.calibrate.predict import theta_of
+
+    term, lead = problem.terms[name], next(iter(variables.values())).shape[:2]
+    left = _LeftByFilter(problem, name, *responses(problem, name, theta_of(problem, variables), variables))
+    found = _walk(left, rng) if left.priors else np.empty((left.count, 0))
+    phi = {n: found[:, k] for k, n in enumerate(left.priors)}
+    made = {n: values.reshape(lead) for n, values in phi.items()}
+    weights = left.weights(phi, rng).reshape(*lead, *term.shape, term.basis.size)
+    return {**made, term.weights: weights}
 
 
 class _Left:
@@ -140,6 +155,47 @@ class _Left:
         return points[rng.choice(TRIED, size=count, p=weights / weights.sum())] + 1e-3 * rng.normal(
             size=(count, len(self.priors))
         )
+
+
+class _LeftByFilter(_Left):
+    """The same of a model with process noise, at draws that hold all its noise: of innovations, in their SDs.
+
+    Elements of a vector hang together, as the filter's states do: coefficients (elements * functions) are one vector.
+    """
+
+    def __init__(self, problem: "Problem", name: str, left: Array, slopes: Array):
+        self.term = problem.terms[name]
+        self.priors = {n: p for n, p in self.term.rulers.items() if isinstance(p, Prior)}
+        self.count = len(left)
+        self.gram, self.seen = np.swapaxes(slopes, 1, 2) @ slopes, np.einsum("kr,krc->kc", left, slopes)
+
+    def _solved(self, phi: Mapping[str, Array], members: NDArray[np.int64]) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """Return the factor of the coefficients' precision, L^-1 times the vector, and which are finite."""
+        size, many = self.term.basis.size, self.seen.shape[1]
+        scale = np.broadcast_to(self.term.scale(phi), (members.size, size))
+        wide = np.tile(scale, many // size)
+        system = wide[:, :, None] * self.gram[members] * wide[:, None, :]
+        for _ in range(2):
+            system = np.swapaxes(self._held(system, scale), 1, 2)
+        right = self._held((wide * self.seen[members])[:, None, :], scale)[:, 0]
+        ok = np.isfinite(system).all(axis=(1, 2)) & np.isfinite(right).all(axis=1)
+        root = np.linalg.cholesky(np.where(ok[:, None, None], system, 0.0) + np.eye(many))
+        return root, np.linalg.solve(root, right[..., None])[..., 0], ok
+
+    def _held(self, values: Array, scale: Array) -> Array:
+        """Return values (n, rows, elements * functions) without what would break an element's conditions."""
+        blocks = values.reshape(*values.shape[:2], -1, scale.shape[1])
+        return np.asarray(self.term.constrained(blocks, scale[:, None, None, :]).reshape(values.shape))
+
+    def _likelihood(self, phi: Mapping[str, Array], members: NDArray[np.int64]) -> Array:
+        root, half, ok = self._solved(phi, members)
+        logs = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+        return np.where(ok, 0.5 * (half**2).sum(axis=1) - logs, -np.inf)
+
+    def weights(self, phi: Mapping[str, Array], rng: np.random.Generator) -> Array:
+        """Return standardised coefficients (members, elements * functions) drawn given all else."""
+        root, half, _ = self._solved(phi, np.arange(self.count))
+        return np.linalg.solve(np.swapaxes(root, 1, 2), (half + rng.normal(size=half.shape))[..., None])[..., 0]
 
 
 def _walk(left: _Left, rng: np.random.Generator) -> Array:

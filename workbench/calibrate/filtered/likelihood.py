@@ -64,7 +64,7 @@ def innovations(problem: Problem, theta: Array, variables: Mapping[str, Array]) 
     """Run the filter at draws: theta (members, units, parameters), and noise arguments from variables."""
     made, n = filtered(problem), problem.model.state_layout.size
     members, units = theta.shape[:2]
-    given = np.concatenate([theta, *_columns(problem, made, variables, (members, units))], axis=2)
+    given = np.concatenate([theta, *columns(problem, made, variables, (members, units))], axis=2)
     every = made.everywhere
     found, moments = np.empty((members, 3, every.place.size)), np.empty((members, units, made.op.states))
     for member in range(members):
@@ -80,17 +80,17 @@ def innovations(problem: Problem, theta: Array, variables: Mapping[str, Array]) 
     return Innovations(density, expected, sd, moments[..., :n], upper)
 
 
-def _columns(problem: Problem, made: Filtered, variables: Mapping[str, Array], shape: tuple[int, int]) -> list[Array]:
+def columns(problem: Problem, made: Filtered, variables: Mapping[str, Array], shape: tuple[int, int]) -> list[Array]:
     """Return what follows the parameters in theta (members, units, columns): arguments of noise, then coefficients."""
     members, units = shape
-    columns = [
+    made_of = [
         np.broadcast_to(np.asarray(variables[name], dtype=float).reshape(members, -1), shape)[..., None]
         for name in made.arguments
     ]
     for name in made.corrected:
         weights = problem.terms[name].coefficients(variables).reshape(members, 1, -1)
-        columns.append(np.broadcast_to(weights, (members, units, weights.shape[2])))
-    return columns
+        made_of.append(np.broadcast_to(weights, (members, units, weights.shape[2])))
+    return made_of
 
 
 def log_evidence(problem: Problem, theta: Array, variables: Mapping[str, Array]) -> Array:

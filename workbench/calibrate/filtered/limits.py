@@ -21,6 +21,12 @@ def refuse_unfiltered(problem: "Problem") -> None:
         )
     if model.thresholds:
         raise DataError(f"{model.name}: got events; expected none, {expected}")
+    later = [name for name, term in problem.terms.items() if not term.declared.joint]
+    if len(later) > 1:
+        raise DataError(
+            f"{model.name}: got discrepancies of {later} with joint=False; expected one of them, as what a filter "
+            "leaves of an output hangs on the others"
+        )
     for name in problem.measured:
         output = model.outputs[name]
         assert output.noise is not None

@@ -169,8 +169,13 @@ class _LeftByFilter(_Left):
         self.count = len(left)
         self.gram, self.seen = np.swapaxes(slopes, 1, 2) @ slopes, np.einsum("kr,krc->kc", left, slopes)
 
-    def _solved(self, phi: Mapping[str, Array], members: NDArray[np.int64]) -> tuple[Array, Array, NDArray[np.bool_]]:
-        """Return the factor of the coefficients' precision, L^-1 times the vector, and which are finite."""
+    def _solved(
+        self, phi: Mapping[str, Array], members: NDArray[np.int64]
+    ) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
+        """Return the coefficients' precision as its roots and axes, what is seen along these, and which are finite.
+
+        By eigenvalues, as a walk tries SDs so large that rounding leaves no factor by Cholesky.
+        """
         size, many = self.term.basis.size, self.seen.shape[1]
         scale = np.broadcast_to(self.term.scale(phi), (members.size, size))
         wide = np.tile(scale, many // size)
@@ -179,8 +184,9 @@ class _LeftByFilter(_Left):
             system = np.swapaxes(self._held(system, scale), 1, 2)
         right = self._held((wide * self.seen[members])[:, None, :], scale)[:, 0]
         ok = np.isfinite(system).all(axis=(1, 2)) & np.isfinite(right).all(axis=1)
-        root = np.linalg.cholesky(np.where(ok[:, None, None], system, 0.0) + np.eye(many))
-        return root, np.linalg.solve(root, right[..., None])[..., 0], ok
+        values, axes = np.linalg.eigh(np.where(ok[:, None, None], system, 0.0))
+        roots = np.sqrt(1.0 + np.maximum(values, 0.0))
+        return roots, axes, np.einsum("kcj,kc->kj", axes, np.where(ok[:, None], right, 0.0)) / roots, ok
 
     def _held(self, values: Array, scale: Array) -> Array:
         """Return values (n, rows, elements * functions) without what would break an element's conditions."""
@@ -188,14 +194,13 @@ class _LeftByFilter(_Left):
         return np.asarray(self.term.constrained(blocks, scale[:, None, None, :]).reshape(values.shape))
 
     def _likelihood(self, phi: Mapping[str, Array], members: NDArray[np.int64]) -> Array:
-        root, half, ok = self._solved(phi, members)
-        logs = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-        return np.where(ok, 0.5 * (half**2).sum(axis=1) - logs, -np.inf)
+        roots, _, half, ok = self._solved(phi, members)
+        return np.where(ok, 0.5 * (half**2).sum(axis=1) - np.log(roots).sum(axis=1), -np.inf)
 
     def weights(self, phi: Mapping[str, Array], rng: np.random.Generator) -> Array:
         """Return standardised coefficients (members, elements * functions) drawn given all else."""
-        root, half, _ = self._solved(phi, np.arange(self.count))
-        return np.linalg.solve(np.swapaxes(root, 1, 2), (half + rng.normal(size=half.shape))[..., None])[..., 0]
+        roots, axes, half, _ = self._solved(phi, np.arange(self.count))
+        return np.einsum("kcj,kj->kc", axes, (half + rng.normal(size=half.shape)) / roots)
 
 
 def _walk(left: _Left, rng: np.random.Generator) -> Array:

@@ -13,8 +13,10 @@ from test_filter_likelihood import dense_ornstein
 import workbench as wb
 from workbench.base.errors import DataError
 from workbench.calibrate.discrepancy import second
+from workbench.calibrate.filtered.leftover import responses
 from workbench.calibrate.filtered.likelihood import innovations
 from workbench.calibrate.filtered.plan import filtered
+from workbench.calibrate.predict import theta_of
 from workbench.calibrate.problem import pose
 
 VALUES = {"rate": 0.5, "target": 1.5, "x_noise": 0.6}
@@ -205,6 +207,19 @@ def test_function_fitted_after_the_parameters_against_a_dense_process(bent, zero
     assert (np.abs(drawn.mean(axis=0) - share @ np.array(means)) < 5 * spread / np.sqrt(1500) + 1e-3).all()
     if zero_at:
         assert term.function(made, term.basis.functions(np.array([[20.0]]))) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_walk_may_try_any_sd(bent):
+    """Beyond 1e8 rounding leaves no factor by Cholesky; the density only falls."""
+    problem = pose(Known(), bent, discrepancy=wb.Discrepancy("y", length_scale=8.0, functions=40, joint=False))
+    given = {name: np.full((1, 1), value) for name, value in {"rate": 0.5, "x_noise": 0.6, "y_sigma": 0.2}.items()}
+    found = responses(problem, "y", theta_of(problem, given), given)
+    left = second._LeftByFilter(problem, "y", *found)
+    every = [
+        left._likelihood({"y_discrepancy_sigma": np.array([sd])}, np.array([0]))[0] for sd in (1e2, 1e6, 1e10, 1e14)
+    ]
+    assert np.isfinite(every).all()
+    assert (np.diff(every) < 0).all()
 
 
 def test_a_calibration_whose_function_comes_after(bent):

@@ -82,11 +82,11 @@ def _drawn_by_filter(
     problem: "Problem", name: str, variables: Mapping[str, Array], rng: np.random.Generator
 ) -> dict[str, Array]:
     """Return SD, lengths and coefficients of a discrepancy, drawn given what a filter leaves at each draw."""
-    from workbench.calibrate.filtered.leftover import responses
+    from workbench.calibrate.filtered.leftover import quadratic
     from workbench.calibrate.predict import theta_of
 
     term, lead = problem.terms[name], next(iter(variables.values())).shape[:2]
-    left = _LeftByFilter(problem, name, *responses(problem, name, theta_of(problem, variables), variables))
+    left = _LeftByFilter(problem, name, *quadratic(problem, name, theta_of(problem, variables), variables))
     found = _walk(left, rng) if left.priors else np.empty((left.count, 0))
     phi = {n: found[:, k] for k, n in enumerate(left.priors)}
     made = {n: values.reshape(lead) for n, values in phi.items()}
@@ -158,16 +158,15 @@ class _Left:
 
 
 class _LeftByFilter(_Left):
-    """The same of a model with process noise, at draws that hold all its noise: of innovations, in their SDs.
+    """The same of a model with process noise, at draws that hold all its noise, by what its innovations say.
 
     Elements of a vector hang together, as the filter's states do: coefficients (elements * functions) are one vector.
     """
 
-    def __init__(self, problem: "Problem", name: str, left: Array, slopes: Array):
+    def __init__(self, problem: "Problem", name: str, seen: Array, gram: Array):
         self.term = problem.terms[name]
         self.priors = {n: p for n, p in self.term.rulers.items() if isinstance(p, Prior)}
-        self.count = len(left)
-        self.gram, self.seen = np.swapaxes(slopes, 1, 2) @ slopes, np.einsum("kr,krc->kc", left, slopes)
+        self.count, self.seen, self.gram = len(seen), seen, gram
 
     def _solved(
         self, phi: Mapping[str, Array], members: NDArray[np.int64]

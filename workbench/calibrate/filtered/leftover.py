@@ -13,12 +13,13 @@ from workbench.calibrate.problem import Problem
 Array = NDArray[np.float64]
 
 
-def responses(problem: Problem, name: str, theta: Array, variables: Mapping[str, Array]) -> tuple[Array, Array]:
-    """Return innovations at draws, and what a coefficient takes off them, both in SDs of what was expected.
+def quadratic(problem: Problem, name: str, theta: Array, variables: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Return b (members, k) and G (members, k, k): the log density of readings is b'c - c'G c / 2 and a constant.
 
-    They are (members, R) and (members, R, elements of the output times functions); theta is (members, units,
-    parameters). Exact where the model is linear, as an innovation is then linear in the coefficients; elsewhere
-    linearised about no function, by a difference of an SD of the readings, beyond what steps of the solver change.
+    The k coefficients c are those of the elements of the output, one's functions after the other's; theta is (members,
+    units, parameters). With innovations v and what a coefficient takes off them F, both in SDs of what was expected,
+    b = F'v and G = F'F. Exact where the model is linear, as v is then linear in c; elsewhere linearised about no
+    function, by a difference of an SD of the readings, beyond what steps of the solver change.
     """
     made, term, lead = filtered(problem), problem.terms[name], next(iter(variables.values())).shape[:2]
     size, members = math.prod(term.shape) * term.basis.size, len(theta)
@@ -30,15 +31,15 @@ def responses(problem: Problem, name: str, theta: Array, variables: Mapping[str,
     first = theta.shape[2] + sum(part.shape[2] for part in parts[:before])
     read = _gaussian(problem, made)
     step = 1.0 if term.relative else float(np.std(problem.readings(name))) or 1.0
-    left, slopes = np.empty((members, read.size)), np.empty((members, read.size, size))
+    vector, matrix, slopes = np.empty((members, size)), np.empty((members, size, size)), np.empty((read.size, size))
     for member in range(members):
         expected, sd = made.op.run(given[member], made.readings, made.plan)[2].T
-        left[member] = (read - expected) / sd
         for k in range(size):
             moved = given[member].copy()
             moved[:, first + k] = step
-            slopes[member, :, k] = (made.op.run(moved, made.readings, made.plan)[2][:, 0] - expected) / (step * sd)
-    return left, slopes
+            slopes[:, k] = (made.op.run(moved, made.readings, made.plan)[2][:, 0] - expected) / (step * sd)
+        vector[member], matrix[member] = slopes.T @ ((read - expected) / sd), slopes.T @ slopes
+    return vector, matrix
 
 
 def _gaussian(problem: Problem, made: Filtered) -> Array:
